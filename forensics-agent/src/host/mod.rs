@@ -1,0 +1,1 @@
+//! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.

@@ -1,0 +1,14 @@
+//! What an incident is, how it is put together, and what it means.
+//!
+//! This crate is pure: it has no clock, no I/O and no operating system, so that every race in the
+//! [`assembly`] and every rule of the [`verdict`] is a unit test, and a stored incident can be judged
+//! again years later.
+//!
+//! Data flows one way: the agent decodes kernel records and turns them into [`assembly::Input`]s, the
+//! assembly yields [`model::Incident`]s, and [`verdict::judge`] explains each.
+
+pub mod assembly;
+pub mod model;
+pub mod signals;
+pub mod text;
+pub mod verdict;

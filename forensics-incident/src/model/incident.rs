@@ -1,0 +1,74 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Marker, Outcome, Process, Signal, Timing, Verdict};
+
+/// The schema of an incident line.
+pub const INCIDENT_SCHEMA: &str = "forensics-agent/incident/1";
+
+/// One end of one target, with all that is known of it, and what it means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// What was seen.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// Why it ended: a pure function of the facts.
+    pub verdict: Verdict,
+}
+
+/// One end of one target, as it was seen: all that a verdict may rest on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// [`INCIDENT_SCHEMA`].
+    pub schema: String,
+    /// UUID version 7.
+    pub id: String,
+    /// Shared by processes that died by one act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// Unix time of the end, seconds.
+    pub ts: f64,
+    /// The kernel's boot id, 32 hexadecimal digits.
+    pub boot_id: String,
+    /// Name of the host.
+    pub hostname: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Who ended.
+    pub target: Process,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its signals, oldest first.
+    pub signals: Vec<Signal>,
+    /// The shutdown context taken at the decisive request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// The unit's stop timing, when a drain was configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timing>,
+    /// Marker files of the target.
+    #[serde(default)]
+    pub markers: Vec<Marker>,
+    /// What was lost on the way.
+    pub lost: Lost,
+    /// What could not be read.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
+}
+
+/// Records that were lost while the incident was open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Kernel records that never arrived.
+    pub records: u64,
+}
+
+/// A field that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Missing {
+    /// Path of the field in the record.
+    pub field: String,
+    /// Why.
+    pub why: String,
+}

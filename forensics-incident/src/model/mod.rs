@@ -1,0 +1,22 @@
+//! The records that the agent prints: the JSON contract, one file per concept.
+//!
+//! A field that is unknown is absent, never zero; a field that could not be read is named in
+//! [`Facts::missing`]. Times are Unix seconds (`ts`) or `CLOCK_BOOTTIME` nanoseconds (`boot_ns`).
+
+mod context;
+mod incident;
+mod marker;
+mod outcome;
+mod process;
+mod signal;
+mod timing;
+mod verdict;
+
+pub use context::{Context, ProcessSummary};
+pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
+pub use marker::{Marker, MarkerKind};
+pub use outcome::{Outcome, OutcomeKind};
+pub use process::{Process, ProcessKey};
+pub use signal::{Mechanism, Scope, SendResult, SiCode, Signal};
+pub use timing::{ParentTiming, Timing};
+pub use verdict::{Cause, Confidence, Instigator, Intent, Link, RuledOut, Verdict};

@@ -1,0 +1,45 @@
+use serde::{Deserialize, Serialize};
+
+/// How the target ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// The signal that it died of, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The signal that it died of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal_num: Option<u32>,
+    /// Exit status, 0 to 255, when it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// A core dump was written.
+    #[serde(default)]
+    pub core_dumped: bool,
+    /// The last thread to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_tid: Option<u32>,
+    /// Kernel functions on the stack of that thread when it ended, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_stack: Vec<String>,
+    /// Unix time of the end (or of the close of the window), seconds.
+    pub ts: f64,
+    /// Seconds from the decisive signal to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_s: Option<f64>,
+}
+
+/// The kinds of end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutcomeKind {
+    /// Died of a signal.
+    Killed,
+    /// Called `exit(2)`.
+    Exited,
+    /// Was asked to end and is still alive.
+    Survived,
+    /// Gone, and how was not seen.
+    Unknown,
+}

@@ -1,0 +1,111 @@
+use serde::{Deserialize, Serialize};
+
+/// What identifies a process across pid reuse: its pid and the moment it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessKey {
+    /// Thread group id in the initial pid namespace.
+    pub pid: u32,
+    /// Start of the process, nanoseconds of `CLOCK_BOOTTIME`; 0 when it could not be read.
+    pub start_boot_ns: u64,
+}
+
+/// A process as it was known at the moment of the record: a target, a sender, an ancestor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Thread group id in the initial pid namespace.
+    pub pid: u32,
+    /// The thread that acted, when it is not the group leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tid: Option<u32>,
+    /// Pid of the parent at the moment of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ppid: Option<u32>,
+    /// Process group id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pgid: Option<u32>,
+    /// Start of the process, nanoseconds of `CLOCK_BOOTTIME`.
+    #[serde(default)]
+    pub start_boot_ns: u64,
+    /// The kernel's name of the process (`comm`), at most 15 bytes.
+    pub name: String,
+    /// Path of the executable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// The command line, one element per argument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv: Option<Vec<String>>,
+    /// The command line quoted for a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// True when the tail of the command line was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline_truncated: Option<bool>,
+    /// Real user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Effective user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub euid: Option<u32>,
+    /// The audit login uid: who logged in, whatever `sudo` made of it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loginuid: Option<u32>,
+    /// Session id, see `setsid(2)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
+    /// Controlling terminal, as `pts/0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tty: Option<String>,
+    /// Path in the unified cgroup hierarchy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// The systemd unit that owns the cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The systemd slice that holds the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<String>,
+    /// Container id found in the cgroup path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// The pid in the process's own pid namespace, when that is not the initial one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ns_pid: Option<u32>,
+    /// Ancestors, nearest first, each without ancestors of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<Process>,
+}
+
+impl Process {
+    /// The identity that survives pid reuse.
+    pub fn key(&self) -> ProcessKey {
+        ProcessKey { pid: self.pid, start_boot_ns: self.start_boot_ns }
+    }
+
+    /// True when both are the same process. An unknown start time matches on the pid alone.
+    pub fn is(&self, other: &Process) -> bool {
+        self.pid == other.pid
+            && (self.start_boot_ns == other.start_boot_ns
+                || self.start_boot_ns == 0
+                || other.start_boot_ns == 0)
+    }
+
+    /// The parent, when it is known.
+    pub fn parent(&self) -> Option<&Process> {
+        self.ancestors.first()
+    }
+
+    /// The arguments; empty when they are not known.
+    pub fn args(&self) -> &[String] {
+        self.argv.as_deref().unwrap_or_default()
+    }
+
+    /// The program's base name: of the executable, else of `argv[0]`, else the kernel's name.
+    pub fn program(&self) -> &str {
+        let path = self.exe.as_deref().or_else(|| self.args().first().map(String::as_str));
+        let path = path.map(|p| p.strip_suffix(" (deleted)").unwrap_or(p));
+        match path.and_then(|p| p.rsplit('/').next()) {
+            Some(base) if !base.is_empty() => base,
+            _ => &self.name,
+        }
+    }
+}

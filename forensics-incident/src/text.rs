@@ -1,0 +1,94 @@
+//! Text that is safe to print: foreign bytes never reach a terminal unescaped.
+
+use std::fmt::Write as _;
+
+/// Escapes everything that could move a cursor, break a line or hide text: control characters (C0, DEL, C1),
+/// line and paragraph separators, bidirectional overrides and other invisible format characters.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_hazardous(c) && u32::from(c) < 0x100 => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c if is_hazardous(c) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// True for characters that a terminal acts on, or shows as nothing.
+fn is_hazardous(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0xAD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
+            | 0xE0000..=0xE007F)
+}
+
+/// Quotes an argument for a POSIX shell, only where it needs it.
+pub fn shell_quote(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c) || (c as u32) >= 0x80;
+    if !argument.is_empty() && argument.chars().all(plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', "'\\''"))
+}
+
+/// A command line quoted for a shell.
+pub fn shell_join<S: AsRef<str>>(argv: &[S]) -> String {
+    argv.iter().map(|a| shell_quote(a.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// A span of time in the shortest form that loses nothing a person cares about: `85 µs`, `1.20 s`, `2 min 3 s`.
+pub fn span(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        let text = format!("{seconds:.2}");
+        format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+    } else if seconds < 3600.0 {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), (seconds % 60.0).floor())
+    } else if seconds < 86400.0 {
+        format!("{:.0} h {:.0} min", (seconds / 3600.0).floor(), (seconds % 3600.0 / 60.0).floor())
+    } else {
+        format!("{:.0} d {:.0} h", (seconds / 86400.0).floor(), (seconds % 86400.0 / 3600.0).floor())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_a_terminal_would_act_on() {
+        assert_eq!(escape("a\n\x1b[31mb\x7f\u{9b}\u{202e}é"), "a\\n\\x1b[31mb\\x7f\\x9b\\u{202e}é");
+    }
+
+    #[test]
+    fn quotes_only_where_needed() {
+        assert_eq!(shell_join(&["sh", "-c", "it's $x", ""]), "sh -c 'it'\\''s $x' ''");
+    }
+
+    #[test]
+    fn spans() {
+        for (seconds, text) in [
+            (0.000_085, "85 µs"),
+            (0.25, "250 ms"),
+            (1.2, "1.2 s"),
+            (5.0, "5 s"),
+            (123.0, "2 min 3 s"),
+            (7260.0, "2 h 1 min"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The harness of the real-kernel tests.
