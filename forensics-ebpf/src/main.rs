@@ -1,7 +1,41 @@
-//! The kernel side.
+//! The kernel side: one file per hook.
+//!
+//! Four tracepoints, each a small program:
+//!
+//! - [`signal`]: a signal is generated. The filter, the folding of identical signals, and the record of who
+//!   sent it, captured before the sender is gone.
+//! - [`exit`]: the last thread of a target ends; its true wait status.
+//! - [`fork`]: who made whom, and children that are followed.
+//! - [`exec`]: the ledger of command lines.
+//!
+//! No offset and no register layout is compiled in: the agent fills the tables of [`globals`] from the running
+//! kernel's BTF, and the verifier sees them as constants. Every read may fail and then costs only its field.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "`atomic_xadd` is the one atomic addition that a kernel before 5.12 accepts"
+)]
 
+mod atomic;
+mod emit;
+mod exec;
+mod exit;
+mod fork;
+mod globals;
+mod maps;
+mod path;
+mod read;
+mod signal;
+mod task;
+
+/// The kernel lets a program use its GPL-only helpers only under a licence that it knows.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Unreachable: nothing in the programs panics, and the verifier would reject the endless loop.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}

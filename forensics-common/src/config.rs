@@ -1,0 +1,24 @@
+/// What the agent decides when it loads the programs; read-only data to them.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Signals that are recorded whatever the target does with them: bit N-1 for signal N.
+    pub record_mask: u64,
+    /// Signals that are recorded only when the target has no handler for them: language runtimes live on
+    /// SIGSEGV and profilers on SIGPROF.
+    pub unhandled_mask: u64,
+    /// Not 0: every process is a target (`--all`).
+    pub all: u64,
+    /// Not 0: a program that starts becomes a provisional target, until the agent has looked at its name.
+    pub watch_execs: u64,
+    /// Not 0: the helper `bpf_task_pt_regs()` exists (5.15).
+    pub have_task_pt_regs: u64,
+}
+
+impl Config {
+    /// Records nothing.
+    pub const NOTHING: Self =
+        Self { record_mask: 0, unhandled_mask: 0, all: 0, watch_execs: 0, have_task_pt_regs: 0 };
+}
+
+const _: () = assert!(size_of::<Config>() == 40);

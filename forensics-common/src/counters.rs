@@ -1,0 +1,15 @@
+/// Per-CPU counters of the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Records that did not fit into the ring buffer.
+    RingFull = 0,
+    /// Targets that did not fit into the watch map.
+    TargetsFull = 1,
+    /// Signals at targets, folded ones included.
+    Signals = 2,
+}
+
+impl Counter {
+    /// How many there are.
+    pub const COUNT: u32 = 3;
+}

@@ -1,0 +1,28 @@
+use crate::{Header, MAX_FRAMES, TaskInfo};
+
+/// `SIGNAL_GROUP_EXIT` of `include/linux/sched/signal.h`: `group_exit_code` is what the process ends with.
+pub const SIGNAL_GROUP_EXIT: u32 = 0x4;
+
+/// The last thread of a target ended. Sent up to the end of the stack.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ExitRecord {
+    /// Kind [`Kind::Exit`](crate::Kind::Exit).
+    pub header: Header,
+    /// The process; `tid` is the last thread.
+    pub task: TaskInfo,
+    /// Recorded signals aimed at it since it was watched; `u64::MAX` when it was not counted.
+    pub signals: u64,
+    /// Wait status: exit code in bits 8 to 15, or signal in bits 0 to 6 and 0x80 for a core.
+    pub wait_status: u32,
+    /// Its state as a target: [`target_flags`](crate::target_flags) bits.
+    pub target_flags: u32,
+    /// Not 0: the wait status could not be read.
+    pub status_missing: u32,
+    /// Entries of `stack` in use.
+    pub frame_count: u32,
+    /// Return addresses in the kernel, innermost first.
+    pub stack: [u64; MAX_FRAMES],
+}
+
+const _: () = assert!(core::mem::offset_of!(ExitRecord, stack) == 168);

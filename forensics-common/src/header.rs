@@ -1,0 +1,69 @@
+/// What every record in the ring buffer begins with.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    /// A [`Kind`].
+    pub kind: u32,
+    /// Bytes of the whole record, this header included.
+    pub len: u32,
+    /// The CPU that wrote it.
+    pub cpu: u32,
+    /// The [`Stream`] that `seq` counts in.
+    pub stream: u32,
+    /// Number of the record in its stream on its CPU, from 1, without gaps unless records were lost.
+    pub seq: u64,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boot_ns: u64,
+}
+
+const _: () = assert!(size_of::<Header>() == 32);
+
+/// The kinds of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// [`SignalRecord`](crate::SignalRecord)
+    Signal = 1,
+    /// [`ExitRecord`](crate::ExitRecord)
+    Exit = 2,
+    /// [`ForkRecord`](crate::ForkRecord)
+    Fork = 3,
+    /// [`ExecRecord`](crate::ExecRecord)
+    Exec = 4,
+}
+
+/// A number that is no [`Kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownKind(pub u32);
+
+impl TryFrom<u32> for Kind {
+    type Error = UnknownKind;
+
+    fn try_from(value: u32) -> Result<Self, UnknownKind> {
+        match value {
+            1 => Ok(Self::Signal),
+            2 => Ok(Self::Exit),
+            3 => Ok(Self::Fork),
+            4 => Ok(Self::Exec),
+            other => Err(UnknownKind(other)),
+        }
+    }
+}
+
+/// The programs that number their records: one sequence per program and CPU, since `signal_generate`
+/// interrupts the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// `signal_generate`
+    Signal = 0,
+    /// `sched_process_exit`
+    Exit = 1,
+    /// `sched_process_fork`
+    Fork = 2,
+    /// `sched_process_exec`
+    Exec = 3,
+}
+
+impl Stream {
+    /// How many there are.
+    pub const COUNT: u32 = 4;
+}

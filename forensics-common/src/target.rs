@@ -1,0 +1,23 @@
+/// A watched process; the key of the map is its process id.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Start of the process, `CLOCK_BOOTTIME` nanoseconds; 0 until the kernel has seen it.
+    pub start_boot_ns: u64,
+    /// Recorded signals aimed at it, folded ones included, since it is watched.
+    pub signals: u64,
+    /// [`target_flags`] bits.
+    pub flags: u32,
+    /// Unused.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Target>() == 24);
+
+/// Bits of [`Target::flags`].
+pub mod target_flags {
+    /// Its children become targets too.
+    pub const FOLLOW: u32 = 1 << 0;
+    /// The agent has not looked at its name yet.
+    pub const PROVISIONAL: u32 = 1 << 1;
+}

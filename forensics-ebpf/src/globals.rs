@@ -1,0 +1,44 @@
+//! What the agent writes into the object before it loads it: read-only data, constants to the verifier.
+
+use aya_ebpf::Global;
+use forensics_common::{Config, Offsets};
+
+/// Where the running kernel keeps the members of its structures.
+#[unsafe(no_mangle)]
+static OFFSETS: Global<Offsets> = Global::new(Offsets::UNKNOWN);
+
+/// What is to be recorded.
+#[unsafe(no_mangle)]
+static CONFIG: Global<Config> = Global::new(Config::NOTHING);
+
+/// The offset of one structure member.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::globals::offset_at(const { core::mem::offset_of!(forensics_common::Offsets, $field) })
+    };
+}
+
+/// One member of the configuration.
+macro_rules! config {
+    ($field:ident) => {
+        $crate::globals::config_at(const { core::mem::offset_of!(forensics_common::Config, $field) })
+    };
+}
+
+pub(crate) use {config, offset};
+
+/// Reads one entry of the table, `at` bytes into it. Never the whole table: it would fill half of the
+/// 512-byte stack.
+#[inline(always)]
+pub(crate) fn offset_at(at: usize) -> u32 {
+    // SAFETY: `Global` is transparent, the table is initialised, and `at` is the offset of a member of this
+    // type. Volatile, since the agent overwrites what the compiler sees.
+    unsafe { core::ptr::read_volatile((&raw const OFFSETS).byte_add(at).cast()) }
+}
+
+/// Reads one member of the configuration, `at` bytes into it; all are 64 bits wide.
+#[inline(always)]
+pub(crate) fn config_at(at: usize) -> u64 {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile((&raw const CONFIG).byte_add(at).cast()) }
+}

@@ -1,0 +1,69 @@
+//! The maps, all preallocated: nothing is allocated under a lock of the kernel.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use forensics_common::{
+    Counter, ExecEntry, ExecRecord, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, SignalRecord, Stream,
+    Target, TaskKey,
+};
+
+/// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// The watched processes, by process id.
+#[map]
+pub(crate) static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
+
+/// Counts of identical signals.
+#[map]
+pub(crate) static FOLDS: LruHashMap<FoldKey, FoldValue> = LruHashMap::with_max_entries(8_192, 0);
+
+/// What each process executed last.
+#[map]
+pub(crate) static LEDGER: LruHashMap<TaskKey, ExecEntry> = LruHashMap::with_max_entries(4_096, 0);
+
+/// From each process to the one that made it, whatever became of that one since.
+#[map]
+pub(crate) static LINEAGE: LruHashMap<TaskKey, TaskKey> = LruHashMap::with_max_entries(16_384, 0);
+
+/// The last sequence number of each [`Stream`].
+#[map]
+pub(crate) static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Stream::COUNT, 0);
+
+/// What was counted, by [`Counter`].
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
+
+/// A signal record with room behind its command line: the verifier bounds each of the two parts in which it is
+/// read, but not their sum.
+#[repr(C)]
+pub(crate) struct SignalScratch {
+    pub(crate) record: SignalRecord,
+    slack: [u8; MAX_CMDLINE],
+}
+
+/// Where a record is put together. Each program has its own, and the kernel does not run a program inside
+/// itself on one CPU, so nobody else writes to it.
+#[map]
+pub(crate) static SIGNAL_SCRATCH: PerCpuArray<SignalScratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// See [`SIGNAL_SCRATCH`].
+#[map]
+pub(crate) static EXIT_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// See [`SIGNAL_SCRATCH`].
+#[map]
+pub(crate) static EXEC_SCRATCH: PerCpuArray<ExecRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// Counts on this CPU.
+#[inline(always)]
+pub(crate) fn count(counter: Counter) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: a slot of a per-CPU array; a program that interrupts us may at worst lose one count of a
+        // diagnostic counter.
+        unsafe { *slot += 1 };
+    }
+}

@@ -1,0 +1,388 @@
+//! `signal:signal_generate`: a signal is generated for somebody.
+//!
+//! It runs with the target's siglock held and interrupts off, for every signal of the host, so the way out for
+//! signals that nobody watches comes first: two masks, one read, one lookup. Identical signals are counted
+//! before any stack or record work.
+//!
+//! The kernel makes ten times more kinds of signal than system calls do, and `si_code` lies for half of them:
+//! the program judges nothing. It records `current` as what it is, the process that was running, with the
+//! kernel stack that tells whether that process was the sender.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{
+        bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_stack,
+        bpf_ktime_get_boot_ns, bpf_probe_read_user, bpf_task_pt_regs,
+    },
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use forensics_common::{
+    ABSENT, Ancestor, Counter, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE,
+    MAX_FRAMES, SIGINFO_WORDS, SignalRecord, Stream, Target, signal_flags,
+};
+
+use crate::{
+    atomic, emit,
+    globals::{config, offset},
+    maps::{FOLDS, SIGNAL_SCRATCH, TARGETS, count},
+    path,
+    read::{bytes, field, pointer},
+    task,
+};
+
+/// `si_code` of a signal sent by `kill(2)` (`include/uapi/asm-generic/siginfo.h`).
+const SI_USER: i32 = 0;
+/// `si_code` of a signal raised by the kernel.
+const SI_KERNEL: i32 = 0x80;
+/// `SEND_SIG_PRIV` (`include/linux/sched/signal.h`): in place of a pointer, "the kernel sends it".
+const SEND_SIG_PRIV: u64 = 1;
+/// Offset of `si_code` in `siginfo`, a UAPI structure, on every architecture but MIPS.
+const SI_CODE: u32 = 8;
+/// `SIG_IGN`; larger values are the addresses of handlers.
+const SIG_IGN: u64 = 1;
+/// The smallest page; a read within one page fails as a whole or not at all.
+const PAGE: u64 = 4096;
+
+/// The arguments of the tracepoint.
+///
+/// match-proto: `trace_signal_generate(int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)`
+struct Generated {
+    signal: u32,
+    /// A pointer, or `SEND_SIG_NOINFO` (0), or `SEND_SIG_PRIV` (1): never dereferenced directly.
+    info: u64,
+    /// The thread that the signal is for.
+    task: u64,
+    /// Not 0: for its whole process.
+    group: u32,
+    /// `TRACE_SIGNAL_*`.
+    result: u32,
+}
+
+/// Hook variant that needs nothing but the tracepoint.
+#[raw_tracepoint(tracepoint = "signal_generate")]
+fn signal_raw(ctx: RawTracePointContext) -> i32 {
+    let generated = Generated {
+        signal: ctx.arg::<i32>(0) as u32,
+        info: ctx.arg(1),
+        task: ctx.arg(2),
+        group: ctx.arg::<i32>(3) as u32,
+        result: ctx.arg::<i32>(4) as u32,
+    };
+    observe(&ctx, &generated);
+    0
+}
+
+/// Hook variant through the kernel's type information, for kernels that refuse the raw one.
+#[btf_tracepoint(function = "signal_generate")]
+fn signal_btf(ctx: BtfTracePointContext) -> i32 {
+    let generated = Generated {
+        signal: ctx.arg::<i32>(0) as u32,
+        info: ctx.arg(1),
+        task: ctx.arg(2),
+        group: ctx.arg::<i32>(3) as u32,
+        result: ctx.arg::<i32>(4) as u32,
+    };
+    observe(&ctx, &generated);
+    0
+}
+
+/// Filter, fold, record.
+#[inline(always)]
+fn observe(ctx: &impl EbpfContext, generated: &Generated) {
+    let bit = 1u64 << (generated.signal.wrapping_sub(1) & 63);
+    if (config!(record_mask) | config!(unhandled_mask)) & bit == 0 {
+        return;
+    }
+    let Ok(tgid) = field::<u32>(generated.task, offset!(task_tgid)) else { return };
+    let watched = TARGETS.get_ptr_mut(tgid);
+    if watched.is_none() && config!(all) == 0 {
+        return;
+    }
+    if config!(record_mask) & bit == 0 && has_handler(generated.task, generated.signal) {
+        return;
+    }
+    let watched = match watched {
+        Some(target) => target,
+        None => match enrol(tgid, generated.task) {
+            Some(target) => target,
+            None => return,
+        },
+    };
+    // SAFETY: a value of a preallocated map; at worst a reused one is counted up.
+    unsafe { atomic::add(&raw mut (*watched).signals, 1) };
+    count(Counter::Signals);
+
+    // SAFETY: the helper takes nothing and returns the address of the running task.
+    let current = unsafe { bpf_get_current_task() };
+    let code = code_of(generated.info);
+    let regs = user_registers(current);
+    let mut key = FoldKey {
+        sender_start_ns: 0,
+        sender: 0,
+        target_tgid: tgid,
+        code,
+        syscall: 0,
+        signal: generated.signal as u8,
+        result: generated.result as u8,
+        group: generated.group as u8,
+        reserved: 0,
+    };
+    // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
+    // kernel's own, and who was running has no part in it.
+    if code <= SI_USER {
+        key.sender_start_ns = field(current, offset!(task_start)).unwrap_or(0);
+        // SAFETY: the helper takes nothing.
+        key.sender = unsafe { bpf_get_current_pid_tgid() };
+        key.syscall = field(regs, offset!(regs_syscall)).unwrap_or(0);
+    }
+    // SAFETY: the helper takes nothing.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let mut flags = 0;
+    let mut folded = 0;
+    match FOLDS.get_ptr_mut(key) {
+        Some(value) => {
+            // SAFETY: a value of a preallocated map. Only the count is shared between CPUs.
+            let value = unsafe { &mut *value };
+            value.last_ns = now;
+            if now.wrapping_sub(value.reported_ns) < FOLD_WINDOW_NS {
+                // SAFETY: as above.
+                unsafe { atomic::add(&raw mut value.folded, 1) };
+                return;
+            }
+            value.reported_ns = now;
+            folded = value.folded;
+        }
+        None => {
+            let value = FoldValue { reported_ns: now, last_ns: now, folded: 0 };
+            if FOLDS.insert(key, value, 0).is_err() {
+                flags |= signal_flags::NOT_FOLDED;
+            }
+        }
+    }
+    let Some(scratch) = SIGNAL_SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: the scratch record of this CPU and program.
+    unsafe {
+        let record = &raw mut (*scratch).record;
+        (*record).fold = key;
+        (*record).folded = folded;
+        (*record).code = code;
+        (*record).flags = flags;
+        fill_in(ctx, generated, current, regs, now, record);
+        let len = core::mem::offset_of!(SignalRecord, cmdline) as u32
+            + ((*record).cmdline_len & (2 * MAX_CMDLINE as u32 - 1)).min(MAX_CMDLINE as u32);
+        emit::send(ctx, record.cast(), len);
+    }
+}
+
+/// Makes the first signal at a process its beginning as a target of `--all`, so that its end is recorded too.
+#[inline(always)]
+fn enrol(tgid: u32, task: u64) -> Option<*mut Target> {
+    let start_boot_ns = task::key_of(task).map_or(0, |key| key.start_boot_ns);
+    let target = Target { start_boot_ns, signals: 0, flags: 0, reserved: 0 };
+    if TARGETS.insert(tgid, target, 0).is_err() {
+        count(Counter::TargetsFull);
+    }
+    TARGETS.get_ptr_mut(tgid)
+}
+
+/// `si_code`, from the pointer or what stands for it.
+#[inline(always)]
+fn code_of(info: u64) -> i32 {
+    if info > SEND_SIG_PRIV {
+        field(info, SI_CODE).unwrap_or(SI_USER)
+    } else if info == SEND_SIG_PRIV {
+        SI_KERNEL
+    } else {
+        SI_USER
+    }
+}
+
+/// True when the process has a function of its own for the signal.
+#[inline(always)]
+fn has_handler(task: u64, signal: u32) -> bool {
+    let Ok(sighand) = pointer(task, offset!(task_sighand)) else { return false };
+    let at = sighand + u64::from(signal.wrapping_sub(1) & 63) * u64::from(offset!(k_sigaction_size));
+    field::<u64>(at, offset!(sighand_handler)).is_ok_and(|handler| handler > SIG_IGN)
+}
+
+/// The registers that the running task entered the kernel with, at the far end of its kernel stack.
+#[inline(always)]
+fn user_registers(current: u64) -> u64 {
+    if config!(have_task_pt_regs) != 0 {
+        // SAFETY: the helpers take the running task, typed.
+        return unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    }
+    if offset!(thread_size) == ABSENT {
+        return 0;
+    }
+    // task_pt_regs() of kernels before 5.15, which put nothing between the registers and the end.
+    match pointer(current, offset!(task_stack)) {
+        Ok(stack) => stack + u64::from(offset!(thread_size)) - u64::from(offset!(pt_regs_size)),
+        Err(_) => 0,
+    }
+}
+
+/// Everything else of the record.
+///
+/// # Safety
+///
+/// `record` points to the scratch record.
+#[inline(always)]
+unsafe fn fill_in(
+    ctx: &impl EbpfContext,
+    generated: &Generated,
+    current: u64,
+    regs: u64,
+    now: u64,
+    record: *mut SignalRecord,
+) {
+    // SAFETY: the caller vouches for the pointer, for all that follows.
+    let record = unsafe { &mut *record };
+    // SAFETY: as above.
+    unsafe { emit::begin(&raw mut record.header, Kind::Signal, Stream::Signal, now) };
+    record.signal = generated.signal;
+    record.group = generated.group;
+    record.result = generated.result;
+
+    if generated.info > SEND_SIG_PRIV {
+        // SAFETY: as above.
+        let copied =
+            unsafe { bytes::<{ SIGINFO_WORDS * 8 }>(generated.info, 0, (&raw mut record.siginfo).cast()) };
+        if copied.is_ok() {
+            record.flags |= signal_flags::HAVE_SIGINFO;
+        }
+    }
+
+    // SAFETY: as above.
+    unsafe {
+        task::describe(generated.task, &raw mut record.target);
+        task::describe(current, &raw mut record.current);
+    }
+
+    record.syscall_nr = -1;
+    if let Ok(number) = field::<i32>(regs, offset!(regs_syscall)) {
+        record.flags |= signal_flags::HAVE_REGS;
+        record.syscall_nr = i64::from(number);
+        record.syscall_args[0] = field(regs, offset!(regs_arg0)).unwrap_or(0);
+        record.syscall_args[1] = field(regs, offset!(regs_arg1)).unwrap_or(0);
+        record.syscall_args[2] = field(regs, offset!(regs_arg2)).unwrap_or(0);
+        record.syscall_args[3] = field(regs, offset!(regs_arg3)).unwrap_or(0);
+        record.user_ip = field(regs, offset!(regs_ip)).unwrap_or(0);
+    }
+
+    // SAFETY: as above.
+    unsafe { ancestry(current, record) };
+
+    record.frame_count = 0;
+    // SAFETY: the buffer is as large as is said.
+    let got =
+        unsafe { bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_FRAMES * 8) as u32, 0) };
+    if got > 0 {
+        record.frame_count = got as u32 / 8;
+    } else {
+        record.flags |= signal_flags::STACK_FAULT;
+    }
+
+    record.cgroup_path_len = 0;
+    if let Ok(node) = task::cgroup_of(current) {
+        // SAFETY: the destination is a field of the record.
+        let walk = unsafe { path::of_kernfs(node, &raw mut record.cgroup_path) };
+        record.cgroup_path_len = walk.len;
+        if walk.complete {
+            record.flags |= signal_flags::CGROUP_COMPLETE;
+        }
+    }
+
+    // SAFETY: as above.
+    unsafe { command_line(current, record) };
+}
+
+/// The processes that `current` descends from. Parents are threads, so each is taken to its group leader.
+///
+/// # Safety
+///
+/// `record` is the scratch record.
+#[inline(always)]
+unsafe fn ancestry(current: u64, record: &mut SignalRecord) {
+    record.ancestor_count = 0;
+    let Ok(mut leader) = pointer(current, offset!(task_group_leader)) else { return };
+    for level in 0..MAX_ANCESTORS {
+        let Ok(parent) = pointer(leader, offset!(task_real_parent))
+            .and_then(|parent| pointer(parent, offset!(task_group_leader)))
+        else {
+            break;
+        };
+        let Ok(tgid) = field::<u32>(parent, offset!(task_tgid)) else { break };
+        if tgid == 0 || parent == leader {
+            record.flags |= signal_flags::ANCESTRY_COMPLETE;
+            break;
+        }
+        // SAFETY: `level` is below the length of the array.
+        let ancestor: &mut Ancestor =
+            unsafe { &mut *(&raw mut record.ancestors).cast::<Ancestor>().add(level) };
+        ancestor.tgid = tgid;
+        ancestor.reserved = 0;
+        ancestor.start_boot_ns = task::start_of(parent).unwrap_or(0);
+        // SAFETY: the destination is a field of the record.
+        if unsafe { bytes(parent, offset!(task_comm), &raw mut ancestor.comm) }.is_err() {
+            ancestor.comm[0] = 0;
+        }
+        record.ancestor_count = level as u32 + 1;
+        leader = parent;
+    }
+}
+
+/// The arguments of `current`, from its own memory. Nothing is paged in here: what is not resident is flagged,
+/// and the agent falls back to the ledger and to `/proc`.
+///
+/// # Safety
+///
+/// `record` is the scratch record, with [`SignalScratch`](crate::maps::SignalScratch)'s room behind it.
+#[inline(always)]
+unsafe fn command_line(current: u64, record: &mut SignalRecord) {
+    record.cmdline_len = 0;
+    record.cmdline_full_len = 0;
+    let Ok(mm) = pointer(current, offset!(task_mm)) else {
+        record.flags |= signal_flags::NO_MEMORY;
+        return;
+    };
+    let (Ok(start), Ok(end)) =
+        (field::<u64>(mm, offset!(mm_arg_start)), field::<u64>(mm, offset!(mm_arg_end)))
+    else {
+        record.flags |= signal_flags::CMDLINE_FAULT;
+        return;
+    };
+    let full = end.wrapping_sub(start);
+    record.cmdline_full_len = if full > u64::from(u32::MAX) { u32::MAX } else { full as u32 };
+    let wanted = if full > MAX_CMDLINE as u64 { MAX_CMDLINE as u64 } else { full };
+    // Up to the page boundary, then the rest, so that one absent page costs only its part.
+    let in_page = PAGE - (start & (PAGE - 1));
+    let first = if wanted < in_page { wanted } else { in_page };
+    // SAFETY: `first` is at most a page, as is the destination.
+    let failed =
+        unsafe { bpf_probe_read_user((&raw mut record.cmdline).cast(), first as u32, start as *const _) };
+    if failed != 0 {
+        record.flags |= signal_flags::CMDLINE_FAULT;
+        return;
+    }
+    record.cmdline_len = first as u32;
+    let rest = (wanted - first) & (PAGE - 1);
+    if rest == 0 {
+        return;
+    }
+    let at = first & (PAGE - 1);
+    // SAFETY: `at + rest` is `wanted`, at most `MAX_CMDLINE`; the verifier sees less than twice that.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            (&raw mut record.cmdline).cast::<u8>().add(at as usize).cast(),
+            rest as u32,
+            (start + first) as *const _,
+        )
+    };
+    if failed == 0 {
+        record.cmdline_len = wanted as u32;
+    } else {
+        record.flags |= signal_flags::CMDLINE_FAULT;
+    }
+}
