@@ -27,7 +27,7 @@ and with 125, 126 or 127 for failures of its own, as timeout(1) does.";
 #[command(name = "forensics-agent", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// What every command understands.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Common options")]
     pub globals: Globals,
     /// What to do.
     #[command(subcommand)]

@@ -12,9 +12,10 @@ Examples:
   forensics-agent run -- ./server --port 8080
   forensics-agent run --uid www-data -f --report end.json -- make test
 
-The command keeps its stdin, stdout and stderr; the verdict goes to stderr when it has ended, and as
-JSON to --report. Exits as the command did: with its status, or 128+N when signal N killed it. 125 is
-a failure of the agent itself, 126 a command that cannot be executed, 127 one that is not there.";
+The command keeps its stdin, stdout and stderr; the verdict goes to stderr when it has ended, and
+as JSON to --report. Exits as the command did: with its status, or 128+N when signal N killed it.
+125 is a failure of the agent itself, 126 a command that cannot be executed, 127 one that is not
+there.";
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
     /// The command and its arguments
-    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
 }
 

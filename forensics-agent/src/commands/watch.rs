@@ -25,26 +25,33 @@ Runs until SIGINT or SIGTERM, or with --once until the first incident closes.";
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// Which processes.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Which processes")]
     pub targets: TargetArgs,
-    /// Signals that count, by name or number; +S and -S change the default set (see --help)
+    /// Signals that count, by name or number; +S and -S change the default set
     ///
     /// `TERM,KILL` means just these; `+WINCH,-PIPE` adds to and takes from the default set; `all` and `default`
     /// stand for sets. The default is what ends services: TERM KILL INT HUP QUIT ABRT USR1 USR2 ALRM XCPU XFSZ
     /// PIPE IO SYS, and the faults SEGV BUS ILL FPE TRAP.
-    #[arg(long, value_name = "SET", allow_hyphen_values = true, default_value_t, hide_default_value = true)]
+    #[arg(
+        help_heading = "What to report",
+        long,
+        value_name = "SET",
+        allow_hyphen_values = true,
+        default_value_t,
+        hide_default_value = true
+    )]
     pub signals: SignalSet,
     /// Seconds that the service needs to drain, to be compared with its stop timeout
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    #[arg(help_heading = "What to report", long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: Option<f64>,
     /// Also print each signal as it comes
-    #[arg(long)]
+    #[arg(help_heading = "What to report", long)]
     pub events: bool,
     /// End when the first incident closes
-    #[arg(long)]
+    #[arg(help_heading = "What to report", long)]
     pub once: bool,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
-    #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
+    #[arg(help_heading = "What to report", long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
 }
 
