@@ -1,1 +1,90 @@
 //! What people and programs get to see: text and JSON.
+//!
+//! Reports compute nothing: what is not in the record is not in the report.
+
+mod json;
+mod text;
+
+use std::io::{self, Write};
+
+use forensics_incident::model::{Incident, Process, Signal};
+
+pub use json::JsonReporter;
+pub use text::{TextReporter, Zone};
+
+/// Everything is attached and every selector is resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready<'a> {
+    /// The hook that the kernel accepted: `raw_tracepoint`, `tp_btf`.
+    pub hook: &'a str,
+    /// The targets that are there now.
+    pub targets: &'a [Process],
+}
+
+/// Records that were lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// Unix time at which it was noticed, seconds.
+    pub ts: f64,
+    /// Records lost since the last such line.
+    pub records: u64,
+    /// Records lost since the agent started.
+    pub total: u64,
+}
+
+/// Prints records in the form that was asked for, each complete and flushed before the call returns.
+///
+/// Every method fails as the writer does; a reader that has gone away is `ErrorKind::BrokenPipe`.
+#[derive(Debug)]
+pub enum Reporter<W> {
+    /// For people.
+    Text(TextReporter<W>),
+    /// For programs.
+    Json(JsonReporter<W>),
+}
+
+impl<W: Write> Reporter<W> {
+    /// Prints that the agent is ready.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn ready(&mut self, ready: &Ready<'_>) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.ready(ready),
+            Self::Json(json) => json.ready(ready),
+        }
+    }
+
+    /// Prints a signal as it comes.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn signal(&mut self, target: &Process, signal: &Signal) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.signal(target, signal),
+            Self::Json(json) => json.signal(target, signal),
+        }
+    }
+
+    /// Prints an incident.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn incident(&mut self, incident: &Incident) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.incident(incident),
+            Self::Json(json) => json.incident(incident),
+        }
+    }
+
+    /// Prints that records were lost.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.loss(loss),
+            Self::Json(json) => json.loss(loss),
+        }
+    }
+}

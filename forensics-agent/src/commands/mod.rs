@@ -1,0 +1,59 @@
+//! One file per command, each thin: read the options, call the parts, choose the exit status.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::builder::TypedValueParser as _;
+
+use crate::cli::{self, Cli, Command};
+
+pub mod doctor;
+pub mod failure;
+pub mod run;
+pub mod watch;
+
+use failure::Failure;
+
+/// The whole program: reads the command line, does what it says, and yields the exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match cli::parse(args) {
+        Ok(Some(cli)) => dispatch(cli),
+        Ok(None) => Ok(0),
+        Err(failure) => Err(failure),
+    };
+    ExitCode::from(result.unwrap_or_else(|failure| failure.print()))
+}
+
+/// Runs one command and yields its exit status.
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    let Cli { globals, command } = cli;
+    match command {
+        Command::Watch(args) => event_loop()?.block_on(watch::run(&globals, args)),
+        Command::Run(args) => event_loop()
+            .and_then(|event_loop| event_loop.block_on(run::run(&globals, args)))
+            .map_err(Failure::of_run),
+        Command::Doctor(args) => doctor::run(&globals, args),
+    }
+}
+
+/// The one event loop; one thread is enough, since nothing in it blocks.
+fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::kernel(format!("cannot make an event loop: {error}")))
+}
+
+/// Reads a number of seconds for the command line: 0 or more, fractions allowed.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('s').unwrap_or(text).parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("not a number of seconds".to_owned()),
+    }
+}
+
+/// Reads a log level for the command line.
+fn log_level() -> impl clap::builder::TypedValueParser<Value = log::LevelFilter> {
+    clap::builder::PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<log::LevelFilter>().map_err(|error| error.to_string()))
+}
