@@ -1,0 +1,359 @@
+//! Decoding of the kernel programs' records.
+//!
+//! The bytes come from our own programs, but through shared memory: nothing in them is believed before its
+//! length was checked, and no bit pattern becomes an enum without `TryFrom`.
+
+use forensics_common::{
+    Ancestor, ExecEntry, ExecRecord, ExitRecord, FoldKey, ForkRecord, Header, Kind, MAX_ANCESTORS, MAX_CGROUP_PATH,
+    MAX_CMDLINE, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, SIGINFO_WORDS, SignalRecord, Stream, TaskInfo, TaskKey,
+    exec_flags, signal_flags,
+};
+use forensics_incident::model::ProcessKey;
+
+/// One record, decoded.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// A signal was generated for a target.
+    Signal(Box<SignalEvent>),
+    /// The last thread of a target ended.
+    Exit(ExitEvent),
+    /// A followed target made a child.
+    Fork(ForkEvent),
+    /// A target, or one that may become one, runs another program.
+    Exec(ExecEvent),
+}
+
+/// Where a record stands in its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The CPU that wrote it.
+    pub cpu: u32,
+    /// Index of the program's sequence on that CPU.
+    pub stream: u32,
+    /// Number in that sequence, from 1.
+    pub seq: u64,
+}
+
+/// A signal was generated for a target.
+#[derive(Debug, Clone)]
+pub struct SignalEvent {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boot_ns: u64,
+    /// Under which identical ones are counted.
+    pub fold: FoldKey,
+    /// How many identical ones were counted and not reported, ever.
+    pub folded: u64,
+    /// `struct kernel_siginfo`, when the kernel was given one.
+    pub siginfo: Option<[u64; SIGINFO_WORDS]>,
+    /// The system call that `current` is in, and its first arguments.
+    pub syscall: Option<(i64, [u64; 4])>,
+    /// User-space instruction pointer of `current`.
+    pub user_ip: Option<u64>,
+    /// The process that the signal is for.
+    pub target: TaskInfo,
+    /// The process that was running.
+    pub current: TaskInfo,
+    /// Signal number.
+    pub signal: u32,
+    /// `si_code`.
+    pub code: i32,
+    /// Aimed at the process rather than at one thread.
+    pub group: bool,
+    /// `TRACE_SIGNAL_*`.
+    pub result: u32,
+    /// `signal_flags` bits.
+    pub flags: u32,
+    /// Ancestors of `current`, nearest first.
+    pub ancestors: Vec<Ancestor>,
+    /// Return addresses in the kernel, innermost first.
+    pub stack: Vec<u64>,
+    /// Path of the cgroup of `current`.
+    pub cgroup: Option<String>,
+    /// Command line of `current`, when it could be read.
+    pub cmdline: Option<CommandLine>,
+}
+
+/// The memory that holds a process's arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The arguments, each NUL-terminated.
+    pub bytes: Vec<u8>,
+    /// The tail is missing.
+    pub truncated: bool,
+}
+
+impl CommandLine {
+    /// The arguments. Bytes that are not UTF-8 become replacement characters.
+    ///
+    /// A process may write its own title over its arguments, padded with NULs: what follows the title is empty
+    /// and falls away.
+    pub fn argv(&self) -> Vec<String> {
+        let text = match self.bytes.iter().rposition(|&byte| byte != 0) {
+            Some(last) => self.bytes.get(..=last).unwrap_or_default(),
+            None => return Vec::new(),
+        };
+        // Trailing empty arguments are real only as far as their NULs are: `sh -c ''`. A title's padding is
+        // longer than that, so at most one is kept.
+        let mut argv: Vec<String> =
+            text.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        if !self.truncated && self.bytes.len() == text.len() + 2 {
+            argv.push(String::new());
+        }
+        argv
+    }
+}
+
+/// The last thread of a target ended.
+#[derive(Debug, Clone)]
+pub struct ExitEvent {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boot_ns: u64,
+    /// The process; `tid` is its last thread.
+    pub task: TaskInfo,
+    /// Signals counted for it since it is watched; none when it was not a target before.
+    pub signals: Option<u64>,
+    /// Wait status, when it could be read.
+    pub wait_status: Option<u32>,
+    /// `target_flags` bits.
+    pub target_flags: u32,
+    /// Return addresses in the kernel, innermost first.
+    pub stack: Vec<u64>,
+}
+
+/// A followed target made a child.
+#[derive(Debug, Clone)]
+pub struct ForkEvent {
+    /// Who.
+    pub parent: ProcessKey,
+    /// The child.
+    pub child: ProcessKey,
+    /// Name of the child.
+    pub comm: String,
+    /// `target_flags` bits.
+    pub flags: u32,
+}
+
+/// A process runs another program.
+#[derive(Debug, Clone)]
+pub struct ExecEvent {
+    /// Who.
+    pub process: ProcessKey,
+    /// `target_flags` bits.
+    pub target_flags: u32,
+    /// What it runs.
+    pub program: Program,
+}
+
+/// What a process runs, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Name of the process after the exec.
+    pub comm: String,
+    /// Path of the executable in its mount namespace, when it could be read whole.
+    pub path: Option<String>,
+    /// Its arguments, when they could be read.
+    pub cmdline: Option<CommandLine>,
+    /// Real user id.
+    pub uid: u32,
+    /// Its parent then.
+    pub parent: Option<ProcessKey>,
+    /// Id of its cgroup in the unified hierarchy.
+    pub cgroup_id: u64,
+}
+
+/// Why bytes are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the kind needs, or than the header says.
+    #[error("a kernel record of {len} bytes is too short")]
+    Truncated {
+        /// Bytes that there are.
+        len: usize,
+    },
+    /// A kind that this agent does not know.
+    #[error("a kernel record is of the unknown kind {0}")]
+    UnknownKind(u32),
+    /// A count or length that exceeds its array.
+    #[error("a kernel record says that its {field} has {value} entries, more than fit")]
+    OutOfRange {
+        /// Which.
+        field: &'static str,
+        /// What it says.
+        value: u32,
+    },
+}
+
+/// Decodes one record.
+///
+/// # Errors
+///
+/// The bytes are no record of this version.
+pub fn decode(bytes: &[u8]) -> Result<(Position, Record), DecodeError> {
+    let header: Header = prefix(bytes, size_of::<Header>())?;
+    if header.len as usize > bytes.len() || header.stream >= Stream::COUNT {
+        return Err(DecodeError::Truncated { len: bytes.len() });
+    }
+    let position = Position { cpu: header.cpu, stream: header.stream, seq: header.seq };
+    let kind = Kind::try_from(header.kind).map_err(|unknown| DecodeError::UnknownKind(unknown.0))?;
+    let record = match kind {
+        Kind::Signal => Record::Signal(Box::new(signal(bytes)?)),
+        Kind::Exit => Record::Exit(exit(bytes)?),
+        Kind::Fork => Record::Fork(fork(bytes)?),
+        Kind::Exec => Record::Exec(exec(bytes)?),
+    };
+    Ok((position, record))
+}
+
+/// Plain data: any bytes are a value of it, and it has no padding.
+///
+/// # Safety
+///
+/// `repr(C)`, integers and arrays of integers only.
+unsafe trait Plain: Copy {}
+// SAFETY: see `forensics_common`, which asserts the sizes.
+unsafe impl Plain for Header {}
+// SAFETY: as above.
+unsafe impl Plain for SignalRecord {}
+// SAFETY: as above.
+unsafe impl Plain for ExitRecord {}
+// SAFETY: as above.
+unsafe impl Plain for ForkRecord {}
+// SAFETY: as above.
+unsafe impl Plain for ExecRecord {}
+
+/// Reads a structure of which at least the first `least` bytes must be there; what is not there is zero.
+fn prefix<T: Plain>(bytes: &[u8], least: usize) -> Result<T, DecodeError> {
+    if bytes.len() < least {
+        return Err(DecodeError::Truncated { len: bytes.len() });
+    }
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    let len = bytes.len().min(size_of::<T>());
+    // SAFETY: both regions are `len` bytes long and distinct; zeroes and any bytes are a value of plain data.
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), value.as_mut_ptr().cast::<u8>(), len);
+        Ok(value.assume_init())
+    }
+}
+
+/// The first `count` elements of an array of a record.
+fn taken<'a, T>(field: &'static str, array: &'a [T], count: u32) -> Result<&'a [T], DecodeError> {
+    array.get(..count as usize).ok_or(DecodeError::OutOfRange { field, value: count })
+}
+
+fn signal(bytes: &[u8]) -> Result<SignalEvent, DecodeError> {
+    let head = core::mem::offset_of!(SignalRecord, cmdline);
+    let record: SignalRecord = prefix(bytes, head)?;
+    let cmdline = taken::<u8>("cmdline", record.cmdline.first_chunk::<MAX_CMDLINE>().map_or(&[], |c| c), record.cmdline_len)?;
+    if bytes.len() < head + cmdline.len() {
+        return Err(DecodeError::Truncated { len: bytes.len() });
+    }
+    let has = |flag| record.flags & flag != 0;
+    let cgroup = taken("cgroup path", &record.cgroup_path[..MAX_CGROUP_PATH], record.cgroup_path_len)?;
+    Ok(SignalEvent {
+        boot_ns: record.header.boot_ns,
+        fold: record.fold,
+        folded: record.folded,
+        siginfo: has(signal_flags::HAVE_SIGINFO).then_some(record.siginfo),
+        syscall: has(signal_flags::HAVE_REGS).then_some((record.syscall_nr, record.syscall_args)),
+        user_ip: has(signal_flags::HAVE_REGS).then_some(record.user_ip),
+        target: record.target,
+        current: record.current,
+        signal: record.signal,
+        code: record.code,
+        group: record.group != 0,
+        result: record.result,
+        flags: record.flags,
+        ancestors: taken("ancestry", &record.ancestors[..MAX_ANCESTORS], record.ancestor_count)?.to_vec(),
+        stack: taken("stack", &record.stack[..MAX_FRAMES], record.frame_count)?.to_vec(),
+        cgroup: has(signal_flags::CGROUP_COMPLETE).then(|| inside_out(cgroup)),
+        cmdline: (!cmdline.is_empty()).then(|| CommandLine {
+            bytes: cmdline.to_vec(),
+            truncated: record.cmdline_full_len > record.cmdline_len,
+        }),
+    })
+}
+
+fn exit(bytes: &[u8]) -> Result<ExitEvent, DecodeError> {
+    let record: ExitRecord = prefix(bytes, size_of::<ExitRecord>())?;
+    Ok(ExitEvent {
+        boot_ns: record.header.boot_ns,
+        task: record.task,
+        signals: (record.signals != u64::MAX).then_some(record.signals),
+        wait_status: (record.status_missing == 0).then_some(record.wait_status),
+        target_flags: record.target_flags,
+        stack: taken("stack", &record.stack[..MAX_FRAMES], record.frame_count)?.to_vec(),
+    })
+}
+
+fn fork(bytes: &[u8]) -> Result<ForkEvent, DecodeError> {
+    let record: ForkRecord = prefix(bytes, size_of::<ForkRecord>())?;
+    Ok(ForkEvent {
+        parent: process_key(record.parent),
+        child: process_key(record.child),
+        comm: text(&record.comm),
+        flags: record.flags,
+    })
+}
+
+fn exec(bytes: &[u8]) -> Result<ExecEvent, DecodeError> {
+    let head = core::mem::offset_of!(ExecRecord, entry) + core::mem::offset_of!(ExecEntry, cmdline);
+    let record: ExecRecord = prefix(bytes, head)?;
+    if bytes.len() < head + record.entry.cmdline_len as usize {
+        return Err(DecodeError::Truncated { len: bytes.len() });
+    }
+    Ok(ExecEvent {
+        process: process_key(record.process),
+        target_flags: record.target_flags,
+        program: program(&record.entry)?,
+    })
+}
+
+/// Decodes an entry of the ledger.
+///
+/// # Errors
+///
+/// A length exceeds its array.
+pub fn program(entry: &ExecEntry) -> Result<Program, DecodeError> {
+    let path = taken("path", &entry.path[..MAX_LEDGER_PATH], entry.path_len)?;
+    let cmdline = taken("cmdline", &entry.cmdline[..MAX_LEDGER_CMDLINE], entry.cmdline_len)?;
+    Ok(Program {
+        comm: text(&entry.comm),
+        path: (entry.flags & exec_flags::PATH_COMPLETE != 0).then(|| inside_out(path)),
+        cmdline: (entry.flags & exec_flags::CMDLINE_FAULT == 0).then(|| CommandLine {
+            bytes: cmdline.to_vec(),
+            truncated: entry.cmdline_full_len > entry.cmdline_len,
+        }),
+        uid: entry.uid,
+        parent: (entry.parent.tgid != 0).then(|| process_key(entry.parent)),
+        cgroup_id: entry.cgroup_id,
+    })
+}
+
+/// The key in the model's terms.
+pub fn process_key(key: TaskKey) -> ProcessKey {
+    ProcessKey { pid: key.tgid, start_boot_ns: key.start_boot_ns }
+}
+
+/// The key in the kernel's terms.
+pub fn task_key(key: ProcessKey) -> TaskKey {
+    TaskKey { start_boot_ns: key.start_boot_ns, tgid: key.pid, reserved: 0 }
+}
+
+/// A NUL-terminated name of the kernel's.
+pub fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+/// A path from its names, innermost first, each NUL-terminated.
+fn inside_out(names: &[u8]) -> String {
+    let mut path = String::with_capacity(names.len() + 1);
+    for name in names.split(|&byte| byte == 0).rev().filter(|name| !name.is_empty()) {
+        path.push('/');
+        path.push_str(&String::from_utf8_lossy(name));
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    path
+}

@@ -1,0 +1,281 @@
+//! Who a process is, put together from what the kernel recorded, the ledger of what was executed, and `/proc`.
+//!
+//! A sender lives for some 40 µs after its signal, so `/proc` is the last resort, for processes that were there
+//! before the agent: they are read once and remembered.
+
+use std::collections::{HashMap, VecDeque};
+
+use aya::maps::{HashMap as BpfHashMap, MapData};
+use forensics_common::{Ancestor, ExecEntry, MAX_ANCESTORS, TaskInfo, TaskKey, task_missing};
+use forensics_incident::{
+    model::{Missing, Process, ProcessKey},
+    text::shell_join,
+};
+
+use crate::{
+    host::{cgroup, proc},
+    kernel::records::{self, CommandLine, Program},
+};
+
+/// How many processes are remembered.
+const MAX_REMEMBERED: usize = 8192;
+
+/// What is remembered of a process: what does not change with each record.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    name: String,
+    exe: Option<String>,
+    argv: Option<Vec<String>>,
+    truncated: bool,
+    uid: Option<u32>,
+}
+
+/// Reads a command line before anything else sees it: the redaction.
+pub type Redact = fn(&[String]) -> Vec<String>;
+
+/// Finds out who a process is.
+pub struct Processes {
+    ledger: BpfHashMap<MapData, TaskKey, ExecEntry>,
+    lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
+    known: HashMap<ProcessKey, Known>,
+    /// Keys of `known`, oldest first.
+    order: VecDeque<ProcessKey>,
+    redact: Redact,
+}
+
+impl Processes {
+    /// Takes the ledger and the lineage. Every command line goes through `redact` before it is kept.
+    pub fn new(
+        ledger: BpfHashMap<MapData, TaskKey, ExecEntry>,
+        lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
+        redact: Redact,
+    ) -> Self {
+        Self { ledger, lineage, known: HashMap::new(), order: VecDeque::new(), redact }
+    }
+
+    /// Reads a process that is there now, whole.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process, or it is gone.
+    pub fn read(&mut self, pid: u32) -> Result<Process, proc::ProcError> {
+        let mut process = proc::read_process(pid)?;
+        self.polish(&mut process);
+        for ancestor in &mut process.ancestors {
+            self.polish(ancestor);
+        }
+        self.remember(&process);
+        Ok(process)
+    }
+
+    /// Remembers every process that is there now, so that one that ends later is still known.
+    pub fn read_all(&mut self) {
+        for pid in proc::list_pids().unwrap_or_default() {
+            // Those that are gone by now executed nothing since the agent is there, or are in the ledger.
+            let _ = self.read(pid);
+        }
+    }
+
+    /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
+    pub fn of_task(
+        &mut self,
+        info: &TaskInfo,
+        cmdline: Option<&CommandLine>,
+        cgroup: Option<&str>,
+        missing: &mut Vec<Missing>,
+        role: &str,
+    ) -> Process {
+        let has = |flag: u32| info.missing & flag == 0;
+        let key = ProcessKey { pid: info.tgid, start_boot_ns: info.start_boot_ns };
+        let known = self.lookup(key);
+        let argv = cmdline.map(|cmdline| ((self.redact)(&cmdline.argv()), cmdline.truncated));
+        let (argv, truncated) = match (argv, &known) {
+            (Some((argv, truncated)), _) => (Some(argv), truncated),
+            (None, Some(known)) => (known.argv.clone(), known.truncated),
+            (None, None) => (None, false),
+        };
+        for (flag, field) in [
+            (task_missing::START, "start_boot_ns"),
+            (task_missing::CGROUP, "cgroup"),
+            (task_missing::PPID, "ppid"),
+            (task_missing::PGID, "pgid"),
+            (task_missing::SID, "session"),
+            (task_missing::NS_PID, "ns_pid"),
+            (task_missing::UID, "uid"),
+            (task_missing::COMM, "name"),
+            (task_missing::TTY, "tty"),
+        ] {
+            if !has(flag) {
+                missing.push(Missing {
+                    field: format!("{role}.{field}"),
+                    why: "the kernel's memory could not be read".to_owned(),
+                });
+            }
+        }
+        let mut process = Process {
+            pid: info.tgid,
+            tid: (info.tid != info.tgid).then_some(info.tid),
+            ppid: has(task_missing::PPID).then_some(info.ppid),
+            pgid: has(task_missing::PGID).then_some(info.pgid),
+            start_boot_ns: info.start_boot_ns,
+            name: records::text(&info.leader_comm),
+            exe: known.as_ref().and_then(|known| known.exe.clone()),
+            cmdline: argv.as_ref().map(|argv| shell_join(argv)),
+            argv,
+            cmdline_truncated: truncated.then_some(true),
+            uid: has(task_missing::UID).then_some(info.uid),
+            euid: has(task_missing::UID).then_some(info.euid),
+            loginuid: (info.loginuid != u32::MAX).then_some(info.loginuid),
+            session: has(task_missing::SID).then_some(info.sid),
+            tty: tty_name(&records::text(&info.tty)),
+            cgroup: cgroup.map(str::to_owned),
+            ns_pid: (info.ns_level > 0 && has(task_missing::NS_PID)).then_some(info.ns_tgid),
+            ..Process::default()
+        };
+        cgroup::fill_in(&mut process);
+        process
+    }
+
+    /// The processes that a process descends from, nearest first.
+    ///
+    /// Each is the one that made the one before it, as long as that is known; its present parent otherwise. They
+    /// differ when a parent ended first: a command that was sent to the background by a shell that is gone.
+    pub fn ancestors(&mut self, process: ProcessKey, recorded: &[Ancestor]) -> Vec<Process> {
+        let mut chain: Vec<Process> = Vec::new();
+        let mut current = process;
+        let mut present = recorded.iter();
+        let mut on_record = true;
+        while chain.len() < MAX_ANCESTORS {
+            let parent = if on_record { present.next() } else { None };
+            let parent_key = parent.map(|p| ProcessKey { pid: p.tgid, start_boot_ns: p.start_boot_ns });
+            let maker = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key);
+            let (next, name) = match (maker, parent_key, parent) {
+                (Some(maker), Some(key), Some(parent)) if maker == key => (key, records::text(&parent.comm)),
+                (Some(maker), _, _) => {
+                    on_record = false;
+                    (maker, String::new())
+                }
+                (None, Some(key), Some(parent)) => (key, records::text(&parent.comm)),
+                (None, _, _) => match (on_record, proc::parent_of(current)) {
+                    // The record ends here, so does the ancestry.
+                    (true, _) | (false, None) => break,
+                    (false, Some(parent)) => (parent, String::new()),
+                },
+            };
+            if chain.iter().any(|seen| seen.key() == next) || next.pid == 0 {
+                break;
+            }
+            chain.push(self.ancestor(next, name));
+            current = next;
+        }
+        chain
+    }
+
+    /// What is known of one ancestor.
+    fn ancestor(&mut self, key: ProcessKey, name: String) -> Process {
+        let known = self.lookup(key).unwrap_or_default();
+        Process {
+            pid: key.pid,
+            start_boot_ns: key.start_boot_ns,
+            name: if name.is_empty() { known.name } else { name },
+            exe: known.exe,
+            cmdline: known.argv.as_ref().map(|argv| shell_join(argv)),
+            argv: known.argv,
+            cmdline_truncated: known.truncated.then_some(true),
+            uid: known.uid,
+            ..Process::default()
+        }
+    }
+
+    /// What a process runs: by the ledger, else as remembered, else by `/proc`, else as its maker, of which it is
+    /// a copy as long as it has executed nothing.
+    fn lookup(&mut self, key: ProcessKey) -> Option<Known> {
+        let mut current = key;
+        for _ in 0..MAX_ANCESTORS {
+            if let Some(program) = self.program(current) {
+                return Some(self.known_from(&program));
+            }
+            if let Some(known) = self.known.get(&current) {
+                return Some(known.clone());
+            }
+            if let Ok(mut process) = proc::read_process(current.pid)
+                && process.key() == current
+            {
+                self.polish(&mut process);
+                self.remember(&process);
+                return self.known.get(&current).cloned();
+            }
+            current = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key)?;
+        }
+        None
+    }
+
+    /// The ledger's entry of a process.
+    fn program(&self, key: ProcessKey) -> Option<Program> {
+        let entry = self.ledger.get(&records::task_key(key), 0).ok()?;
+        records::program(&entry).ok()
+    }
+
+    fn known_from(&self, program: &Program) -> Known {
+        Known {
+            name: program.comm.clone(),
+            exe: program.path.clone(),
+            argv: program.cmdline.as_ref().map(|cmdline| (self.redact)(&cmdline.argv())),
+            truncated: program.cmdline.as_ref().is_some_and(|cmdline| cmdline.truncated),
+            uid: (program.uid != u32::MAX).then_some(program.uid),
+        }
+    }
+
+    /// A target after an exec: the same process with a new identity.
+    pub fn after_exec(&self, before: &Process, program: &Program) -> Process {
+        let Known { name, exe, argv, truncated, uid } = self.known_from(program);
+        Process {
+            name,
+            exe,
+            cmdline: argv.as_ref().map(|argv| shell_join(argv)),
+            argv,
+            cmdline_truncated: truncated.then_some(true),
+            uid: uid.or(before.uid),
+            ..before.clone()
+        }
+    }
+
+    /// Redacts, and reads the unit out of the cgroup.
+    fn polish(&self, process: &mut Process) {
+        if let Some(argv) = process.argv.take() {
+            let argv = (self.redact)(&argv);
+            process.cmdline = Some(shell_join(&argv));
+            process.argv = Some(argv);
+        }
+        cgroup::fill_in(process);
+    }
+
+    fn remember(&mut self, process: &Process) {
+        let key = process.key();
+        let known = Known {
+            name: process.name.clone(),
+            exe: process.exe.clone(),
+            argv: process.argv.clone(),
+            truncated: process.cmdline_truncated.unwrap_or(false),
+            uid: process.uid,
+        };
+        if self.known.insert(key, known).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > MAX_REMEMBERED {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// The kernel's name of a terminal as people write it: `pts0` is `pts/0`.
+fn tty_name(name: &str) -> Option<String> {
+    match name.strip_prefix("pts") {
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty() => {
+            Some(format!("pts/{number}"))
+        }
+        _ => (!name.is_empty()).then(|| name.to_owned()),
+    }
+}
