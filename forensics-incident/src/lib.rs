@@ -8,6 +8,7 @@
 //! assembly yields [`model::Incident`]s, and [`verdict::judge`] explains each.
 
 pub mod assembly;
+mod attribution;
 pub mod model;
 pub mod signals;
 pub mod text;

@@ -130,6 +130,17 @@ pub fn is_fault(number: u32) -> bool {
     matches!(number, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP | SIGABRT | SIGSYS)
 }
 
+/// True when the default action of the signal ends the process (`signal(7)`).
+pub fn ends_by_default(number: u32) -> bool {
+    !matches!(number, SIGCHLD | SIGCONT | SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU | SIGURG | SIGWINCH)
+        && (1..=RTMAX).contains(&number)
+}
+
+/// The bit of a signal in a set, as in the kernel's `sigset_t`: bit N-1 for signal N; 0 for what is no signal.
+pub fn bit(number: u32) -> u64 {
+    if (1..=RTMAX).contains(&number) { 1 << (number - 1) } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +159,13 @@ mod tests {
         assert_eq!(name(50), "SIGRTMAX-14");
         assert_eq!(name(64), "SIGRTMAX");
         assert_eq!(name(65), "signal#65");
+    }
+
+    #[test]
+    fn bits_are_those_of_a_kernel_set() {
+        assert_eq!((bit(1), bit(64), bit(0), bit(65)), (1, 1 << 63, 0, 0));
+        assert!(ends_by_default(SIGTERM) && ends_by_default(SIGUSR1) && ends_by_default(64));
+        assert!(!ends_by_default(SIGCHLD) && !ends_by_default(0) && !ends_by_default(65));
     }
 
     #[test]

@@ -4,6 +4,10 @@ use crate::model::{Context, Marker, Missing, Process, ProcessKey, Signal};
 
 /// One thing that was learnt, in the order in which the kernel recorded it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all inputs are signals; they move once and are not stored"
+)]
 pub enum Input {
     /// A process is a target from now on.
     Watch {

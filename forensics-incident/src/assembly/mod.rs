@@ -1,5 +1,301 @@
-//! Records become incidents: `push(now, input)` in, incidents out, deadlines included.
+//! Records become incidents: `push(now, input)` in, outputs out, deadlines included.
+//!
+//! An incident opens on a death, or on a request to end (TERM INT HUP QUIT KILL) by someone else. It
+//! closes at the death, or as survived when the target is still alive at the deadline. There is no clock
+//! and no I/O here, so every race between records is a unit test.
 
+mod acts;
 mod input;
+mod keys;
+mod ledger;
+mod output;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 
 pub use input::{ExitRecord, Fold, Input, SignalRecord};
+pub use output::{Closed, HostFacts, Output};
+
+use crate::attribution::is_own;
+use crate::model::{Mechanism, OutcomeKind, Process, ProcessKey, Signal};
+use crate::signals;
+
+use acts::Acts;
+use keys::{Recent, resolve};
+use target::{Ending, Request, Target};
+
+/// Processes that ended or were dismissed, whose late records are recognised.
+const MAX_RECENT: usize = 8192;
+/// Ends that came before their process was known as a target.
+const MAX_EARLY_EXITS: usize = 1024;
+/// Targets that nobody named, known from their signals alone (`watch --all`).
+const MAX_UNASKED: usize = 4096;
+
+/// What the assembly is told once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AssemblyConfig {
+    /// How long a target may live on after a request to end before it counts as a survivor, nanoseconds:
+    /// the longest of its stop timeout and 300 s.
+    pub survive_after_ns: u64,
+    /// Unix time minus `CLOCK_BOOTTIME`, seconds.
+    pub unix_minus_boot_s: f64,
+    /// The signals that make incidents, see [`signals::bit`]. Others stand in the record as context.
+    pub report_signals: u64,
+    /// Report exits, whatever their status, that no signal led to.
+    pub report_clean_exits: bool,
+}
+
+/// Puts the records of all targets together.
+pub struct Assembler {
+    config: AssemblyConfig,
+    ids: Box<dyn FnMut() -> String + Send>,
+    targets: BTreeMap<ProcessKey, Target>,
+    /// Targets with an open request, by deadline.
+    deadlines: BTreeSet<(u64, ProcessKey)>,
+    /// Targets that only their signals made known, oldest first.
+    unasked: VecDeque<ProcessKey>,
+    acts: Acts,
+    ended: Recent,
+    dismissed: Recent,
+    early_exits: VecDeque<ExitRecord>,
+}
+
+impl fmt::Debug for Assembler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembler").field("targets", &self.targets.len()).finish_non_exhaustive()
+    }
+}
+
+impl Assembler {
+    /// An assembly without targets. `ids` makes the group ids.
+    pub fn new(config: AssemblyConfig, ids: impl FnMut() -> String + Send + 'static) -> Self {
+        Self {
+            config,
+            ids: Box::new(ids),
+            targets: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            unasked: VecDeque::new(),
+            acts: Acts::default(),
+            ended: Recent::new(MAX_RECENT),
+            dismissed: Recent::new(MAX_RECENT),
+            early_exits: VecDeque::new(),
+        }
+    }
+
+    /// Follows a step of the system's clock: Unix time minus `CLOCK_BOOTTIME`, seconds.
+    pub fn set_unix_minus_boot(&mut self, seconds: f64) {
+        self.config.unix_minus_boot_s = seconds;
+    }
+
+    /// Takes in what was learnt. `now_boot_ns` is the present `CLOCK_BOOTTIME`, from which deadlines are
+    /// counted, so that a backlog of old records closes nothing early.
+    pub fn push(&mut self, now_boot_ns: u64, input: Input) -> Vec<Output> {
+        match input {
+            Input::Watch { target } => self.watch(target),
+            Input::Exec { target } => {
+                if let Some(held) = self.find(target.key()) {
+                    held.process = with_start(target, held.key());
+                }
+                Vec::new()
+            }
+            Input::Unwatch { target } => {
+                self.remove(target);
+                self.dismissed.insert(target);
+                Vec::new()
+            }
+            Input::Signal(record) => self.signal(now_boot_ns, record),
+            Input::Context { target, context } => {
+                if let Some(held) = self.find(target) {
+                    held.set_context(*context);
+                }
+                Vec::new()
+            }
+            Input::Marker { target, marker } => {
+                if let Some(held) = self.find(target) {
+                    held.set_marker(marker);
+                }
+                Vec::new()
+            }
+            Input::Exit(exit) => self.exit(exit),
+            Input::Gone { target, boot_ns } => {
+                self.end(target, &Ending::unseen(OutcomeKind::Unknown, boot_ns))
+            }
+        }
+    }
+
+    /// When [`Self::tick`] has something to do, `CLOCK_BOOTTIME` nanoseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Closes the incidents of those that survived. To be called with every waiting record pushed: a death
+    /// that was recorded in time must not be taken for survival.
+    pub fn tick(&mut self, now_boot_ns: u64) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        while let Some(&(deadline, key)) = self.deadlines.first()
+            && deadline <= now_boot_ns
+        {
+            self.deadlines.remove(&(deadline, key));
+            let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+            if let Some(target) = self.targets.get_mut(&key) {
+                let closed = target.close(&ending, self.config.unix_minus_boot_s);
+                outputs.push(Output::Closed(Box::new(closed)));
+            }
+        }
+        outputs
+    }
+
+    fn find(&mut self, key: ProcessKey) -> Option<&mut Target> {
+        let held = resolve(&self.targets, key)?;
+        self.targets.get_mut(&held)
+    }
+
+    fn remove(&mut self, key: ProcessKey) -> Option<Target> {
+        let held = resolve(&self.targets, key)?;
+        let target = self.targets.remove(&held)?;
+        if let Some(request) = &target.request {
+            self.deadlines.remove(&(request.deadline, held));
+        }
+        Some(target)
+    }
+
+    /// A named target. Its end may have been recorded while its identity was still being read.
+    fn watch(&mut self, process: Process) -> Vec<Output> {
+        let key = process.key();
+        self.dismissed.remove(key);
+        if let Some(held) = self.find(key) {
+            let key = held.key();
+            held.process = with_start(process, key);
+            self.unasked.retain(|&unasked| unasked != key);
+            return Vec::new();
+        }
+        let early = BTreeMap::from([(key, ())]);
+        let early = self.early_exits.iter().position(|exit| resolve(&early, exit.target).is_some());
+        if early.is_none() && self.ended.contains(key) {
+            return Vec::new();
+        }
+        self.targets.insert(key, Target::new(process));
+        match early.and_then(|index| self.early_exits.remove(index)) {
+            Some(exit) => self.end(key, &Ending::of(&exit)),
+            None => Vec::new(),
+        }
+    }
+
+    fn signal(&mut self, now_boot_ns: u64, record: SignalRecord) -> Vec<Output> {
+        let known = record.target.key();
+        let key = match resolve(&self.targets, known) {
+            Some(key) => key,
+            None if self.ended.contains(known) || self.dismissed.contains(known) => return Vec::new(),
+            None => {
+                self.make_room();
+                self.unasked.push_back(known);
+                self.targets.insert(known, Target::new(record.target.clone()));
+                known
+            }
+        };
+        let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
+
+        let fold_id = record.fold_id;
+        let signal = record.signal.clone();
+        let asks = self.config.report_signals & signals::bit(signal.signal_num) != 0
+            && asks_to_end(&signal, &target.process);
+        target.ledger.record(record);
+        let grouped = self.acts.note(&target.process, fold_id, &signal, &mut *self.ids);
+        let mut outputs = Vec::new();
+        if asks {
+            let boot_ns = signal.boot_ns;
+            let deadline = now_boot_ns.saturating_add(self.config.survive_after_ns);
+            let request = target.request.get_or_insert(Request { boot_ns, deadline, signals: 0 });
+            self.deadlines.insert((request.deadline, key));
+            if request.signals & signals::bit(signal.signal_num) == 0 {
+                request.signals |= signals::bit(signal.signal_num);
+                let signal = signal.signal_num;
+                outputs.push(Output::TerminationRequested { target: key, signal, boot_ns });
+            }
+        }
+        if let Some(grouped) = grouped {
+            target.ledger.group(fold_id, &grouped.group_id);
+            if let Some((first, fold_id)) = grouped.also
+                && let Some(first) = self.find(first)
+            {
+                first.ledger.group(fold_id, &grouped.group_id);
+            }
+        }
+        outputs
+    }
+
+    fn exit(&mut self, exit: ExitRecord) -> Vec<Output> {
+        if resolve(&self.targets, exit.target).is_some() {
+            return self.end(exit.target, &Ending::of(&exit));
+        }
+        if !self.ended.contains(exit.target) && !self.dismissed.contains(exit.target) {
+            self.ended.insert(exit.target);
+            if self.early_exits.len() >= MAX_EARLY_EXITS {
+                self.early_exits.pop_front();
+            }
+            self.early_exits.push_back(exit);
+        }
+        Vec::new()
+    }
+
+    /// The end of a target, reported when it concerns anyone.
+    fn end(&mut self, key: ProcessKey, ending: &Ending<'_>) -> Vec<Output> {
+        let Some(mut target) = self.remove(key) else { return Vec::new() };
+        self.ended.insert(target.key());
+        let was_asked = target.request.is_some();
+        let closed = target.close(ending, self.config.unix_minus_boot_s);
+        let reported = |number: u32| self.config.report_signals & signals::bit(number) != 0;
+        let concerns = match ending.kind {
+            OutcomeKind::Killed => was_asked || ending.signal().is_some_and(reported),
+            OutcomeKind::Exited => {
+                let decisive = closed.decisive.and_then(|index| closed.signals.get(index));
+                was_asked
+                    || self.config.report_clean_exits
+                    || decisive.is_some_and(|signal| reported(signal.signal_num))
+            }
+            OutcomeKind::Survived | OutcomeKind::Unknown => true,
+        };
+        if concerns { vec![Output::Closed(Box::new(closed))] } else { Vec::new() }
+    }
+
+    /// Keeps the number of targets that nobody named bounded; those with an open request stay longest.
+    fn make_room(&mut self) {
+        let targets = &self.targets;
+        self.unasked.retain(|key| targets.contains_key(key));
+        if self.unasked.len() < MAX_UNASKED {
+            return;
+        }
+        let idle = |key: &ProcessKey| targets.get(key).is_some_and(|target| target.request.is_none());
+        let index = self.unasked.iter().position(idle).unwrap_or(0);
+        if let Some(key) = self.unasked.remove(index) {
+            self.remove(key);
+        }
+    }
+}
+
+/// The same process under the key by which it is held.
+fn with_start(process: Process, key: ProcessKey) -> Process {
+    Process { start_boot_ns: key.start_boot_ns, ..process }
+}
+
+/// True when someone else asks the target to end.
+fn asks_to_end(signal: &Signal, target: &Process) -> bool {
+    use Mechanism as M;
+    // What a process brings upon itself is no request: its timers, limits, faults and broken pipes.
+    let by_itself = matches!(
+        signal.mechanism,
+        M::Timer
+            | M::CpuLimit
+            | M::RtLimit
+            | M::FileSizeLimit
+            | M::BrokenPipe
+            | M::Fault
+            | M::Seccomp
+            | M::ExecFailure
+            | M::AsyncIo
+    );
+    signals::requests_termination(signal.signal_num) && !by_itself && !is_own(signal, target)
+}

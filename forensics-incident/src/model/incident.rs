@@ -22,7 +22,12 @@ pub struct Facts {
     pub schema: String,
     /// UUID version 7.
     pub id: String,
-    /// Shared by processes that died by one act.
+    /// Shared by targets that were hit by one act.
+    ///
+    /// An act that reaches several processes by its nature (a kill of a process group, `cgroup.kill`, an
+    /// OOM group, a hangup) gives it to each of its targets, even when there is only one. Where one sender
+    /// signals several targets one by one, it is there from the second target on, and for the first one
+    /// when that was still open by then; so without it a target need not have been alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
     /// Unix time of the end, seconds.

@@ -108,4 +108,15 @@ impl Process {
             _ => &self.name,
         }
     }
+
+    /// True for systemd: pid 1, or a user's manager. The name alone is not enough, anyone may take it.
+    pub fn is_service_manager(&self) -> bool {
+        let systemd_path = |exe: &str| {
+            let exe = exe.strip_suffix(" (deleted)").unwrap_or(exe);
+            exe.starts_with("/usr/lib/systemd/") || exe.starts_with("/lib/systemd/")
+        };
+        let by_name = self.name == "systemd" && self.ppid == Some(1);
+        self.pid == 1
+            || self.exe.as_deref().map_or(by_name, |exe| systemd_path(exe) && self.program() == "systemd")
+    }
 }

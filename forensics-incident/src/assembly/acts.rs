@@ -1,0 +1,147 @@
+//! Acts that hit several targets: who did what, and which group the targets share.
+//!
+//! What is true of an act decides when its group is known. A kill of a process group or a hangup is one
+//! system call for all members, so each gets the group at once. One sender that signals several processes
+//! in turn is known as such only from its second target on; the first one is told while it is still open.
+
+use std::collections::VecDeque;
+
+use crate::model::{Mechanism, Process, ProcessKey, Signal};
+use crate::signals::ends_by_default;
+
+/// Signals of one act are this near to each other, nanoseconds.
+const SAME_ACT_NS: u64 = 1_000_000_000;
+/// Acts that are remembered; older ones go first.
+const MAX_ACTS: usize = 1024;
+
+/// What makes two signals one act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Deed {
+    actor: ProcessKey,
+    signal: u32,
+    mechanism: Mechanism,
+    /// What the act was aimed at, where one actor may be at several things at once.
+    at: Option<Aim>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Aim {
+    /// The argument of `kill(2)`: 0, -1, or a process group.
+    Group(i64),
+    /// The unit or cgroup that a manager takes down.
+    Unit(String),
+    /// The session of the terminal.
+    Session(u32),
+}
+
+#[derive(Debug)]
+struct Act {
+    deed: Deed,
+    last_ns: u64,
+    first: (ProcessKey, u64),
+    group_id: Option<String>,
+}
+
+/// The acts of the last moments.
+#[derive(Debug, Default)]
+pub(super) struct Acts {
+    recent: VecDeque<Act>,
+}
+
+/// What was learnt about a signal: the group, and who else must be told of it.
+#[derive(Debug)]
+pub(super) struct Grouped {
+    pub(super) group_id: String,
+    /// The first target of the act and its `fold_id`, when it did not know of the group yet.
+    pub(super) also: Option<(ProcessKey, u64)>,
+}
+
+impl Acts {
+    /// Enters a signal at `target`; yields the group when the act is known to be one.
+    pub(super) fn note(
+        &mut self,
+        target: &Process,
+        fold_id: u64,
+        signal: &Signal,
+        ids: &mut dyn FnMut() -> String,
+    ) -> Option<Grouped> {
+        if !ends_by_default(signal.signal_num) {
+            return None;
+        }
+        let deed = deed(target, signal)?;
+        let now = signal.boot_ns;
+        let near = |act: &&mut Act| act.deed == deed && act.last_ns.abs_diff(now) <= SAME_ACT_NS;
+        if let Some(act) = self.recent.iter_mut().rev().find(near) {
+            act.last_ns = act.last_ns.max(now);
+            if let Some(group_id) = &act.group_id {
+                return Some(Grouped { group_id: group_id.clone(), also: None });
+            }
+            if act.first.0 == target.key() {
+                return None;
+            }
+            let group_id = ids();
+            act.group_id = Some(group_id.clone());
+            return Some(Grouped { group_id, also: Some(act.first) });
+        }
+        while self.recent.len() >= MAX_ACTS
+            || self.recent.front().is_some_and(|act| act.last_ns.saturating_add(SAME_ACT_NS) < now)
+        {
+            self.recent.pop_front();
+        }
+        let group_id = hits_several(signal).then(ids);
+        let first = (target.key(), fold_id);
+        self.recent.push_back(Act { deed, last_ns: now, first, group_id: group_id.clone() });
+        group_id.map(|group_id| Grouped { group_id, also: None })
+    }
+}
+
+/// The act that a signal belongs to; none when nobody's act can reach a second process.
+fn deed(target: &Process, signal: &Signal) -> Option<Deed> {
+    use Mechanism as M;
+    let actor = match signal.mechanism {
+        mechanism if mechanism.is_user_sent() => signal.sender.as_ref()?,
+        M::Oom if !is_oom_group(signal) => return None,
+        M::Oom
+        | M::ParentDeath
+        | M::PidNamespaceExit
+        | M::TtyInterrupt
+        | M::TtyHangup
+        | M::SessionLeaderExit
+        | M::OrphanedPgrp
+        | M::Sysrq => signal.sender.as_ref().or(signal.current.as_ref())?,
+        _ => return None,
+    };
+    let at = match signal.mechanism {
+        M::TtyInterrupt | M::TtyHangup => target.session.map(Aim::Session),
+        _ if actor.is_service_manager() => target.unit.clone().or(target.cgroup.clone()).map(Aim::Unit),
+        _ => group_argument(signal).map(Aim::Group),
+    };
+    Some(Deed { actor: actor.key(), signal: signal.signal_num, mechanism: signal.mechanism, at })
+}
+
+/// True when the act reaches several processes by its nature.
+fn hits_several(signal: &Signal) -> bool {
+    use Mechanism as M;
+    match signal.mechanism {
+        M::CgroupKill
+        | M::PidNamespaceExit
+        | M::TtyInterrupt
+        | M::TtyHangup
+        | M::SessionLeaderExit
+        | M::OrphanedPgrp
+        | M::Sysrq => true,
+        M::Oom => is_oom_group(signal),
+        _ => group_argument(signal).is_some(),
+    }
+}
+
+/// The first argument of `kill(2)` when it is no single process.
+fn group_argument(signal: &Signal) -> Option<i64> {
+    let aim = signal.syscall_args.as_ref()?.first().copied()?;
+    (signal.mechanism == Mechanism::Kill && aim <= 0).then_some(aim)
+}
+
+/// `memory.oom.group` walks the cgroup and kills each member (`mm/oom_kill.c`).
+fn is_oom_group(signal: &Signal) -> bool {
+    signal.kernel_stack.iter().any(|frame| frame.starts_with("oom_kill_memcg_member"))
+}

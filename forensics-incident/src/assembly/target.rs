@@ -1,0 +1,164 @@
+//! One target: what is known of it while it lives, and how that becomes an incident.
+
+use crate::attribution::{End, decisive};
+use crate::model::{Context, Lost, Marker, Missing, Outcome, OutcomeKind, Process, ProcessKey};
+use crate::signals;
+
+use super::ledger::Ledger;
+use super::{Closed, ExitRecord};
+
+/// Marker files that are kept per target.
+const MAX_MARKERS: usize = 16;
+
+/// A request to end that nothing has answered yet.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    /// When the first one was sent, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) boot_ns: u64,
+    /// When the window closes, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) deadline: u64,
+    /// Set of the signals that asked, see [`signals::bit`].
+    pub(super) signals: u64,
+}
+
+/// A process that is being observed.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) process: Process,
+    pub(super) ledger: Ledger,
+    pub(super) request: Option<Request>,
+    context: Option<Context>,
+    markers: Vec<Marker>,
+    /// The end of the last window in which it survived: nothing before explains a later exit.
+    since_ns: u64,
+}
+
+/// How a target ended, as far as the records say.
+pub(super) struct Ending<'a> {
+    pub(super) kind: OutcomeKind,
+    pub(super) boot_ns: u64,
+    pub(super) exit: Option<&'a ExitRecord>,
+}
+
+impl<'a> Ending<'a> {
+    /// An end that the kernel recorded.
+    pub(super) fn of(exit: &'a ExitRecord) -> Self {
+        let killed = exit.wait_status & 0x7f != 0;
+        let kind = if killed { OutcomeKind::Killed } else { OutcomeKind::Exited };
+        Self { kind, boot_ns: exit.boot_ns, exit: Some(exit) }
+    }
+
+    /// An end of the observation, `kind` being survived or unknown.
+    pub(super) fn unseen(kind: OutcomeKind, boot_ns: u64) -> Self {
+        Self { kind, boot_ns, exit: None }
+    }
+
+    /// The signal of which the target died.
+    pub(super) fn signal(&self) -> Option<u32> {
+        let number = self.exit?.wait_status & 0x7f;
+        (self.kind == OutcomeKind::Killed).then_some(number)
+    }
+}
+
+impl Target {
+    pub(super) fn new(process: Process) -> Self {
+        Self {
+            process,
+            ledger: Ledger::default(),
+            request: None,
+            context: None,
+            markers: Vec::new(),
+            since_ns: 0,
+        }
+    }
+
+    /// The key by which records name it.
+    pub(super) fn key(&self) -> ProcessKey {
+        self.process.key()
+    }
+
+    /// Keeps the snapshot of the first request; a later one belongs to a signal of less weight.
+    pub(super) fn set_context(&mut self, context: Context) {
+        if self.context.is_none() {
+            self.context = Some(context);
+        }
+    }
+
+    /// Keeps a marker; a later one of the same path replaces it.
+    pub(super) fn set_marker(&mut self, marker: Marker) {
+        if let Some(held) = self.markers.iter_mut().find(|held| held.path == marker.path) {
+            *held = marker;
+        } else if self.markers.len() < MAX_MARKERS {
+            self.markers.push(marker);
+        }
+    }
+
+    /// The incident that this end makes. The target may live on (as a survivor).
+    pub(super) fn close(&mut self, ending: &Ending<'_>, unix_minus_boot_s: f64) -> Closed {
+        let unix = |boot_ns: u64| boot_ns as f64 / 1e9 + unix_minus_boot_s;
+        if let Some(exit) = ending.exit {
+            self.ledger.fold(&exit.folds);
+        }
+        let ts = unix(ending.boot_ns);
+        let since_ns = match ending.kind {
+            OutcomeKind::Survived => self.request.as_ref().map_or(self.since_ns, |request| request.boot_ns),
+            _ => self.since_ns,
+        };
+        let end = End { kind: ending.kind, signal: ending.signal(), ts, since_ts: unix(since_ns) };
+        let found = decisive(end, &self.process, self.ledger.signals());
+        let after_s = found.map(|(_, _, from)| (ts - from).max(0.0));
+        let entry = found.and_then(|(index, ..)| self.ledger.entries().get(index));
+        let group_id = entry.and_then(|entry| entry.group_id.clone());
+        let missing = self.missing();
+        let outcome = outcome(ending, ts, after_s);
+        let lost = Lost { records: self.ledger.lost(ending.exit.and_then(|exit| exit.signals_seen)) };
+        let closed = Closed {
+            group_id,
+            target: self.process.clone(),
+            outcome,
+            signals: self.ledger.signals().cloned().collect(),
+            decisive: found.map(|(index, ..)| index),
+            context: self.context.take(),
+            markers: self.markers.clone(),
+            lost,
+            missing,
+        };
+        self.request = None;
+        self.since_ns = ending.boot_ns;
+        closed
+    }
+
+    /// What could not be read, with field names as in the incident.
+    fn missing(&self) -> Vec<Missing> {
+        let of_signals = self.ledger.entries().iter().enumerate().flat_map(|(index, entry)| {
+            entry.missing.iter().map(move |Missing { field, why }| Missing {
+                field: format!("signals[{index}].{field}"),
+                why: why.clone(),
+            })
+        });
+        let no_context = self.request.is_some() && self.context.is_none();
+        let context = no_context.then(|| Missing {
+            field: "context".to_owned(),
+            why: "no snapshot was taken before the incident closed".to_owned(),
+        });
+        context.into_iter().chain(of_signals).collect()
+    }
+}
+
+/// The end in the words of the record.
+fn outcome(ending: &Ending<'_>, ts: f64, after_s: Option<f64>) -> Outcome {
+    let signal_num = ending.signal();
+    let exit = ending.exit;
+    let exited = exit.filter(|_| ending.kind == OutcomeKind::Exited);
+    Outcome {
+        kind: ending.kind,
+        signal: signal_num.map(signals::name),
+        signal_num,
+        exit_code: exited.and_then(|exit| i32::try_from((exit.wait_status >> 8) & 0xff).ok()),
+        core_dumped: signal_num.is_some() && exit.is_some_and(|exit| exit.wait_status & 0x80 != 0),
+        exit_tid: exit.map(|exit| exit.tid),
+        kernel_stack: exit.map(|exit| exit.kernel_stack.clone()).unwrap_or_default(),
+        ts,
+        after_s,
+    }
+}
