@@ -9,7 +9,8 @@ pub struct Config {
     pub unhandled_mask: u64,
     /// Not 0: every process is a target (`--all`).
     pub all: u64,
-    /// Not 0: a program that starts becomes a provisional target, until the agent has looked at its name.
+    /// Not 0: a program that starts becomes a target with these [`target_flags`](crate::target_flags), provisional
+    /// until the agent has looked at its name.
     pub watch_execs: u64,
     /// Not 0: the helper `bpf_task_pt_regs()` exists (5.15).
     pub have_task_pt_regs: u64,

@@ -10,7 +10,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use forensics_common::{
-    Counter, ExecEntry, ExecRecord, Kind, MAX_LEDGER_CMDLINE, Stream, Target, exec_flags, target_flags,
+    Counter, ExecEntry, ExecRecord, Kind, MAX_LEDGER_CMDLINE, Stream, Target, exec_flags,
 };
 
 use crate::{
@@ -41,7 +41,7 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
         // SAFETY: a value of a preallocated map.
         Some(target) => unsafe { (*target).flags },
         None if config!(watch_execs) != 0 => {
-            let flags = target_flags::PROVISIONAL;
+            let flags = config!(watch_execs) as u32;
             let target = Target { start_boot_ns: key.start_boot_ns, signals: 0, flags, reserved: 0 };
             if TARGETS.insert(key.tgid, target, 0).is_err() {
                 count(Counter::TargetsFull);
