@@ -123,6 +123,17 @@ impl Privileges {
     }
 }
 
+#[cfg(test)]
+impl Privileges {
+    pub(crate) fn of_root() -> Self {
+        Self { effective: u64::MAX, initial_user_namespace: true }
+    }
+
+    pub(crate) fn of_nobody() -> Self {
+        Self { effective: 0, initial_user_namespace: true }
+    }
+}
+
 fn parse_effective(status: &str) -> Option<u64> {
     let digits = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(digits.trim(), 16).ok()
