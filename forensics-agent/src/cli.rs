@@ -265,7 +265,7 @@ mod tests {
             (
                 "run --bogus true",
                 125,
-                "unexpected argument '--bogus' found; try 'forensics-agent run --help'",
+                "unexpected argument '--bogus' found (to pass '--bogus' as a value, use '-- --bogus'); try 'forensics-agent run --help'",
             ),
         ] {
             assert_eq!(failure(text), Failure { code, message: message.to_owned() }, "{text}");

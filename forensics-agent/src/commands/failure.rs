@@ -5,6 +5,9 @@ use std::io::{self, Write as _};
 
 use forensics_incident::text::escape;
 
+use crate::host::pidfile::PidfileError;
+use crate::host::privileges::PrivilegeError;
+
 /// Why a command could not do its work: an exit status, and one sentence for stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -65,6 +68,18 @@ impl Failure {
             let _ = writeln!(io::stderr(), "{self}");
         }
         self.code
+    }
+}
+
+impl From<PrivilegeError> for Failure {
+    fn from(error: PrivilegeError) -> Self {
+        Self::kernel(error.to_string())
+    }
+}
+
+impl From<PidfileError> for Failure {
+    fn from(error: PidfileError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -1,1 +1,6 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
+
+pub mod features;
+pub mod identity;
+pub mod pidfile;
+pub mod privileges;
