@@ -1,6 +1,8 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
+pub mod clock;
 pub mod features;
 pub mod identity;
 pub mod pidfile;
 pub mod privileges;
+pub mod proc;

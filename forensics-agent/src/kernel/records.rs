@@ -159,6 +159,8 @@ pub struct Program {
     pub parent: Option<ProcessKey>,
     /// Id of its cgroup in the unified hierarchy.
     pub cgroup_id: u64,
+    /// When, `CLOCK_BOOTTIME` nanoseconds.
+    pub exec_boot_ns: u64,
 }
 
 /// Why bytes are no record.
@@ -326,6 +328,7 @@ pub fn program(entry: &ExecEntry) -> Result<Program, DecodeError> {
         uid: entry.uid,
         parent: (entry.parent.tgid != 0).then(|| process_key(entry.parent)),
         cgroup_id: entry.cgroup_id,
+        exec_boot_ns: entry.exec_boot_ns,
     })
 }
 

@@ -38,7 +38,7 @@ pub struct Processes {
     ledger: BpfHashMap<MapData, TaskKey, ExecEntry>,
     lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
     known: HashMap<ProcessKey, Known>,
-    /// Keys of `known`, oldest first.
+    /// Keys of `known`, in ticks, oldest first.
     order: VecDeque<ProcessKey>,
     redact: Redact,
 }
@@ -72,8 +72,39 @@ impl Processes {
     pub fn read_all(&mut self) {
         for pid in proc::list_pids().unwrap_or_default() {
             // Those that are gone by now executed nothing since the agent is there, or are in the ledger.
-            let _ = self.read(pid);
+            if let Ok(mut process) = proc::read_process_alone(pid) {
+                self.polish(&mut process);
+                self.remember(&process);
+            }
         }
+    }
+
+    /// The agent and those that it descends from: a pattern that was given to the agent stands on their command
+    /// lines too.
+    pub fn own_family(&mut self) -> Vec<u32> {
+        let own = std::process::id();
+        let ancestors = proc::read_process(own).map(|process| process.ancestors).unwrap_or_default();
+        std::iter::once(own).chain(ancestors.iter().map(|ancestor| ancestor.pid)).collect()
+    }
+
+    /// True when the ledger knows a later exec of the process than this one.
+    pub fn has_executed_since(&self, key: ProcessKey, exec_boot_ns: u64) -> bool {
+        self.program(key).is_some_and(|program| program.exec_boot_ns > exec_boot_ns)
+    }
+
+    /// A process that has just executed a program, and is not known yet.
+    pub fn executed(&mut self, key: ProcessKey, program: &Program) -> Process {
+        // It is there, nearly always; if not, the ledger has what counts.
+        let present = proc::read_process(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key));
+        let mut process = present.unwrap_or_else(|| Process { pid: key.pid, ..Process::default() });
+        process.start_boot_ns = key.start_boot_ns;
+        self.polish(&mut process);
+        for ancestor in &mut process.ancestors {
+            self.polish(ancestor);
+        }
+        let process = self.after_exec(&process, program);
+        let ancestors = self.ancestors(key, &[]);
+        Process { ancestors: if ancestors.is_empty() { process.ancestors.clone() } else { ancestors }, ..process }
     }
 
     /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
@@ -156,10 +187,11 @@ impl Processes {
                     (maker, String::new())
                 }
                 (None, Some(key), Some(parent)) => (key, records::text(&parent.comm)),
-                (None, _, _) => match (on_record, proc::parent_of(current)) {
-                    // The record ends here, so does the ancestry.
-                    (true, _) | (false, None) => break,
-                    (false, Some(parent)) => (parent, String::new()),
+                // Where the record ends, the ancestry ends.
+                (None, _, _) if on_record => break,
+                (None, _, _) => match present_parent(current) {
+                    Some(parent) => (parent, String::new()),
+                    None => break,
                 },
             };
             if chain.iter().any(|seen| seen.key() == next) || next.pid == 0 {
@@ -195,15 +227,15 @@ impl Processes {
             if let Some(program) = self.program(current) {
                 return Some(self.known_from(&program));
             }
-            if let Some(known) = self.known.get(&current) {
+            if let Some(known) = self.known.get(&in_ticks(current)) {
                 return Some(known.clone());
             }
-            if let Ok(mut process) = proc::read_process(current.pid)
-                && process.key() == current
+            if let Ok(mut process) = proc::read_process_alone(current.pid)
+                && in_ticks(process.key()) == in_ticks(current)
             {
                 self.polish(&mut process);
                 self.remember(&process);
-                return self.known.get(&current).cloned();
+                return self.known.get(&in_ticks(current)).cloned();
             }
             current = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key)?;
         }
@@ -251,7 +283,7 @@ impl Processes {
     }
 
     fn remember(&mut self, process: &Process) {
-        let key = process.key();
+        let key = in_ticks(process.key());
         let known = Known {
             name: process.name.clone(),
             exe: process.exe.clone(),
@@ -268,6 +300,18 @@ impl Processes {
             }
         }
     }
+}
+
+/// The key at the resolution of `/proc`, which gives start times in ticks, rounded down.
+fn in_ticks(key: ProcessKey) -> ProcessKey {
+    let tick = proc::boot_ns_of_ticks(proc::ticks_of_boot_ns(key.start_boot_ns));
+    ProcessKey { start_boot_ns: tick, ..key }
+}
+
+/// The present parent of a process that is there now.
+fn present_parent(key: ProcessKey) -> Option<ProcessKey> {
+    let process = proc::read_process_alone(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key))?;
+    Some(proc::read_process_alone(process.ppid?).ok()?.key())
 }
 
 /// The kernel's name of a terminal as people write it: `pts0` is `pts/0`.

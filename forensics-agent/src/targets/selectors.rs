@@ -91,9 +91,10 @@ pub struct Selectors {
 }
 
 impl Selectors {
-    /// True when processes that start later can become targets, so that every exec must be looked at.
-    pub fn catch_later(&self) -> bool {
-        self.all || !self.comms.is_empty() || !self.exes.is_empty() || !self.patterns.is_empty()
+    /// True when a name selects, so that processes that start later can become targets and every exec must be
+    /// looked at.
+    pub fn by_name(&self) -> bool {
+        !self.comms.is_empty() || !self.exes.is_empty() || !self.patterns.is_empty()
     }
 
     /// Whether a process is a target by what it is: its kernel name, executable and arguments (not redacted).
@@ -163,7 +164,7 @@ mod tests {
             selectors(TargetArgs { comms: vec!["gateway-service-main".into()], ..Default::default() });
         assert!(by_name.matches("gateway-service", None, &[]));
         assert!(!by_name.matches("gateway", None, &[]));
-        assert!(by_name.catch_later());
+        assert!(by_name.by_name());
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn pids_say_nothing_about_later_processes() {
         let by_pid = selectors(TargetArgs { pids: vec![1], ..Default::default() });
-        assert!(!by_pid.catch_later() && !by_pid.matches("init", None, &[]));
+        assert!(!by_pid.by_name() && !by_pid.matches("init", None, &[]));
     }
 
     #[test]

@@ -1,0 +1,70 @@
+use super::dir::ProcDir;
+use rustix::io::Errno;
+
+/// What the agent keeps of an environment; everything else is dropped unread, since that is where secrets live.
+///
+/// It is the environment that the program was started with: later `setenv(3)` calls do not show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environ {
+    /// `INVOCATION_ID`, set by systemd for services.
+    pub invocation_id: Option<String>,
+    /// `JOURNAL_STREAM`, set by systemd when stdout or stderr is the journal.
+    pub journal_stream: Option<String>,
+    /// `HERMES_HOME`, in whatever bytes it was given.
+    pub hermes_home: Option<Vec<u8>>,
+}
+
+/// How much of an environment is looked at, bytes; `execve(2)` allows a quarter of the stack limit, 2 MiB by default.
+const ENVIRON_CAP: usize = 2 << 20;
+
+impl Environ {
+    /// Reads `/proc/PID/environ` into `buffer` and picks from it.
+    ///
+    /// # Errors
+    /// `EACCES` without the right to ptrace the process, `ESRCH` or `ENOENT` when it is gone.
+    pub fn read(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Environ, Errno> {
+        dir.read(c"environ", buffer, ENVIRON_CAP)?;
+        let environ = Environ::parse(buffer);
+        buffer.clear();
+        Ok(environ)
+    }
+
+    /// Picks from NUL-separated `NAME=value` entries; the first of equal names counts, as for `getenv(3)`,
+    /// and an empty value counts as none.
+    pub fn parse(bytes: &[u8]) -> Environ {
+        let mut environ = Environ::default();
+        for entry in bytes.split(|&b| b == 0) {
+            if let Some(value) = entry.strip_prefix(b"INVOCATION_ID=") {
+                environ.invocation_id.get_or_insert_with(|| lossy(value));
+            } else if let Some(value) = entry.strip_prefix(b"JOURNAL_STREAM=") {
+                environ.journal_stream.get_or_insert_with(|| lossy(value));
+            } else if let Some(value) = entry.strip_prefix(b"HERMES_HOME=") {
+                environ.hermes_home.get_or_insert_with(|| value.to_vec());
+            }
+        }
+        environ.invocation_id = environ.invocation_id.filter(|value| !value.is_empty());
+        environ.journal_stream = environ.journal_stream.filter(|value| !value.is_empty());
+        environ.hermes_home = environ.hermes_home.filter(|value| !value.is_empty());
+        environ
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_three_names_and_nothing_else() {
+        let bytes = b"TOKEN=s3cret\0INVOCATION_ID=\0HERMES_HOME=/h\xff\0HERMES_HOME=/other\0XJOURNAL_STREAM=1\0JOURNAL_STREAM=8:1\0";
+        let expected = Environ {
+            invocation_id: None,
+            journal_stream: Some("8:1".to_owned()),
+            hermes_home: Some(b"/h\xff".to_vec()),
+        };
+        assert_eq!(Environ::parse(bytes), expected);
+    }
+}
