@@ -1,11 +1,13 @@
 //! One file per command, each thin: read the options, call the parts, choose the exit status.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::builder::TypedValueParser as _;
 
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, Format, Globals};
+use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod doctor;
 pub mod failure;
@@ -42,6 +44,17 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::kernel(format!("cannot make an event loop: {error}")))
+}
+
+/// A reporter to `out` in the form that was asked for.
+pub fn reporter<W: Write + IsTerminal>(globals: &Globals, out: W) -> Reporter<W> {
+    match globals.output {
+        Format::Json => Reporter::Json(JsonReporter::new(out)),
+        Format::Text => {
+            let colour = globals.color.wanted(&out);
+            Reporter::Text(TextReporter::new(out, colour, Zone::Local, globals.quiet))
+        }
+    }
 }
 
 /// Reads a number of seconds for the command line: 0 or more, fractions allowed.

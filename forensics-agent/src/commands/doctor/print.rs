@@ -13,13 +13,13 @@ pub(super) fn text(report: &Report<'_>, colour: bool) -> String {
         escape(machine)
     );
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-    let indent = " ".repeat(11 + width);
+    let indent = " ".repeat(12 + width);
     for check in *checks {
         let found = escape(&check.found);
         out.push_str(&format!("  {} {:width$} {found}\n", mark(check.status, colour), check.name));
         for (label, sentence) in [("lost", check.lost), ("fix", check.fix)] {
             if let Some(sentence) = sentence {
-                out.push_str(&format!("{indent}  {label}: {sentence}\n"));
+                out.push_str(&format!("{indent}{label}: {sentence}\n"));
             }
         }
     }
@@ -92,8 +92,8 @@ forensics-agent 0.1.0 on db-7, Linux 6.18.44 x86_64
 
   ok       lockdown integrity
   limited  cgroups  not\\x1b[2J mounted
-                     lost: units
-                     fix: mount them
+                    lost: units
+                    fix: mount them
 
   signal:signal_generate, loaded and attached as
   ok       raw_tracepoint

@@ -18,7 +18,7 @@ const RULED_OUT: usize = 2;
 /// One more that ended by an act whose verdict was printed.
 pub(super) fn also(facts: &Facts, style: Style) -> String {
     let text = format!("also ended by the same act: {}, {}", brief(&facts.target), ended(&facts.outcome));
-    format!("{}\n\n", style.dim(&text))
+    format!("{}\n", style.dim(&text))
 }
 
 /// The whole verdict.
@@ -38,7 +38,7 @@ pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -
     page.row("signals", signals(&facts.signals, zone));
     page.row("evidence", first(&verdict.evidence, EVIDENCE, |sentence| cut(sentence, LINE)));
     page.row(
-        "not",
+        "ruled out",
         first(&verdict.ruled_out, RULED_OUT, |other| {
             cut(&format!("{}: {}", slug(&other.cause), other.because), LINE)
         }),
@@ -47,7 +47,6 @@ pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -
     page.row("advice", verdict.advice.iter().map(|advice| cut(advice, 3 * LINE)));
     page.row("gaps", gaps(facts));
     page.row("incident", [style.dim(&cut(&facts.id, 40))]);
-    page.text.push('\n');
     page.text
 }
 

@@ -10,15 +10,15 @@ mod time;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use forensics_incident::model::{Cause, Incident, Process, Signal};
+use forensics_incident::model::{Cause, Facts, Incident, Process, Signal};
 
 use super::{Loss, Ready};
 use line::{brief, cut};
 use style::Style;
 pub use time::Zone;
 
-/// How many groups and incidents are remembered, so that what comes later can be short.
-const REMEMBERED: usize = 256;
+/// How many incidents are remembered, so that what comes later can be short.
+const REMEMBERED: usize = 1024;
 
 /// Prints records as text.
 #[derive(Debug)]
@@ -28,20 +28,30 @@ pub struct TextReporter<W> {
     zone: Zone,
     quiet: bool,
     shown: VecDeque<Shown>,
+    last: Last,
 }
 
-/// An incident whose verdict was printed in full.
+/// An incident that was printed.
 #[derive(Debug)]
 struct Shown {
     id: String,
     group_id: Option<String>,
     cause: Cause,
+    in_full: bool,
+}
+
+/// What was printed last, so that blank lines stand around verdicts and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Nothing,
+    Line,
+    Verdict,
 }
 
 impl<W: Write> TextReporter<W> {
     /// Prints to `out`: with colours or without, times in this zone, without progress when `quiet`.
     pub fn new(out: W, colour: bool, zone: Zone, quiet: bool) -> Self {
-        Self { out, style: Style { colour }, zone, quiet, shown: VecDeque::new() }
+        Self { out, style: Style { colour }, zone, quiet, shown: VecDeque::new(), last: Last::Nothing }
     }
 
     /// Prints what is watched.
@@ -58,7 +68,7 @@ impl<W: Write> TextReporter<W> {
             [first, rest @ ..] => format!("{} and {} more", brief(first), rest.len()),
         };
         let text = format!("watching {targets} (hook {})", cut(ready.hook, 40));
-        self.print(format!("{}\n", self.style.dim(&text)))
+        self.line(&self.style.dim(&text))
     }
 
     /// Prints a signal in one line.
@@ -66,7 +76,7 @@ impl<W: Write> TextReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn signal(&mut self, target: &Process, signal: &Signal) -> io::Result<()> {
-        self.print(format!("{}\n", line::event(target, signal, self.zone, self.style)))
+        self.line(&line::event(target, signal, self.zone, self.style))
     }
 
     /// Prints an incident; in one line when its verdict was printed already for another one that ended by the
@@ -76,24 +86,46 @@ impl<W: Write> TextReporter<W> {
     /// As the writer.
     pub fn incident(&mut self, incident: &Incident) -> io::Result<()> {
         let Incident { facts, verdict } = incident;
-        let again = self.shown.iter().any(|shown| shown.id == facts.id);
-        let grouped = !again
-            && facts.group_id.is_some()
+        let known = self.shown.iter_mut().find(|shown| shown.id == facts.id);
+        let again = known.is_some();
+        let in_full = match known {
+            // An update of one that its group's verdict stands for: still nothing to add.
+            Some(Shown { in_full: false, cause, .. }) if *cause == verdict.cause => return Ok(()),
+            Some(shown) => {
+                (shown.in_full, shown.cause) = (true, verdict.cause);
+                true
+            }
+            None => {
+                let in_full = !self.stands_for(facts, verdict.cause);
+                let (id, group_id) = (facts.id.clone(), facts.group_id.clone());
+                self.remember(Shown { id, group_id, cause: verdict.cause, in_full });
+                in_full
+            }
+        };
+        if in_full {
+            let page = incident::full(incident, again, self.zone, self.style);
+            let before = if self.last == Last::Nothing { "" } else { "\n" };
+            self.last = Last::Verdict;
+            self.print(&format!("{before}{page}"))
+        } else {
+            self.print(&incident::also(facts, self.style))
+        }
+    }
+
+    /// True when the verdict of another incident stands for this one too.
+    fn stands_for(&self, facts: &Facts, cause: Cause) -> bool {
+        facts.group_id.is_some()
             && self
                 .shown
                 .iter()
-                .any(|shown| shown.group_id == facts.group_id && shown.cause == verdict.cause);
-        if grouped {
-            return self.print(incident::also(facts, self.style));
+                .any(|shown| shown.group_id == facts.group_id && shown.cause == cause && shown.in_full)
+    }
+
+    fn remember(&mut self, shown: Shown) {
+        if self.shown.len() == REMEMBERED {
+            self.shown.pop_front();
         }
-        if !again {
-            if self.shown.len() == REMEMBERED {
-                self.shown.pop_front();
-            }
-            let (id, group_id) = (facts.id.clone(), facts.group_id.clone());
-            self.shown.push_back(Shown { id, group_id, cause: verdict.cause });
-        }
-        self.print(incident::full(incident, again, self.zone, self.style))
+        self.shown.push_back(shown);
     }
 
     /// Prints that records were lost.
@@ -106,11 +138,18 @@ impl<W: Write> TextReporter<W> {
         let text = format!(
             "{clock}  {records} kernel records were lost ({total} so far); verdicts may be incomplete"
         );
-        self.print(format!("{}\n", self.style.warning(&text)))
+        self.line(&self.style.warning(&text))
     }
 
-    fn print(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        self.out.write_all(text.as_ref().as_bytes())?;
+    /// Prints a line that has nothing to do with what stands above it.
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        let before = if self.last == Last::Verdict { "\n" } else { "" };
+        self.last = Last::Line;
+        self.print(&format!("{before}{text}\n"))
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
 }

@@ -1,4 +1,4 @@
-use forensics_incident::model::{Incident, Mechanism};
+use forensics_incident::model::{Cause, Incident, Mechanism};
 
 use super::samples::{hostile, overlong, pkill, process, signal, survivor, timer};
 use super::{Loss, Ready, TextReporter, Zone};
@@ -32,10 +32,9 @@ fn a_kill_by_pattern() {
              03:17:05.123  SIGKILL   kill      delivered  from `pkill -f port` (pid 4711, uid 1000)
   evidence   The kernel recorded kill(4242, SIGKILL) by pid 4711 85 µs before the end.
              The pattern `port` matches `--port` in the command line of the target.
-  not        oom: the signal came from a system call, not from the out-of-memory killer
+  ruled out  oom: the signal came from a system call, not from the out-of-memory killer
   advice     Use `pkill -x` or a pidfile: `-f` matches every command line with `port` in it.
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
-
 "
     );
 }
@@ -54,7 +53,6 @@ fn a_timer_names_nobody() {
   signals    03:17:05.123  SIGALRM   timer     delivered  from the kernel
   evidence   The kernel raised the signal from a timer interrupt.
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
-
 "
     );
 }
@@ -71,7 +69,6 @@ fn a_survivor() {
   signals    03:17:05.123  SIGTERM   pidfd     ignored  ×50000  from `init-helper stop` (pid 77, uid 1000)
   gaps       3 kernel records were lost
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
-
 "
     );
 }
@@ -90,11 +87,10 @@ fn foreign_bytes_stay_in_their_line() {
   signals    03:17:05.123  SIGKILL   kill      delivered  from `'evil\\n  advice   run rm -rf /\\r' AAAAAAAAAAAAAAAAAAAAAAAAA…` (pid 4711, uid 1000)
   evidence   a\\nb\\x1b[0m
              BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB…
-  not        oom: c\\nd
+  ruled out  oom: c\\nd
   advice     e\\nf
   gaps       target.exe: g\\nh
   incident   id\\x1b[2J
-
 ");
 }
 
@@ -120,13 +116,12 @@ fn never_more_than_a_screen() {
              Sentence 2.
              Sentence 3.
              … 8 more in JSON
-  not        oom: reason 0
+  ruled out  oom: reason 0
              … 8 more in JSON
   timing     gateway.service is given 1 min 30 s to stop and drains for 3 min 0 s: too little
   advice     Use `pkill -x` or a pidfile: `-f` matches every command line with `port` in it.
   gaps       1 kernel record was lost; field0: denied; field1: denied; field2: denied; field3: denied; field4: denied; field5: denied; field6: denied; field7: denied; field…
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
-
 ");
 }
 
@@ -148,7 +143,24 @@ fn one_verdict_for_a_group() {
     let shown = text(reporter);
     assert_eq!(shown.matches("● ").count(), 2, "{shown}");
     let line = "also ended by the same act: `worker` (pid 12), killed by SIGKILL, 85 µs after the signal\n";
-    assert!(shown.contains(line), "{shown}");
+    assert!(shown.contains(&format!("89ab\n{line}\n●")), "{shown}");
+}
+
+#[test]
+fn an_update_of_one_in_a_group_is_told_when_it_differs() {
+    let mut first = pkill();
+    first.facts.group_id = Some("g".to_owned());
+    let mut second = first.clone();
+    second.facts.id = "second".to_owned();
+    let mut reporter = reporter(false);
+    for incident in [&first, &second, &second] {
+        reporter.incident(incident).expect("a Vec takes all");
+    }
+    second.verdict.cause = Cause::Takeover;
+    reporter.incident(&second).expect("a Vec takes all");
+    let shown = text(reporter);
+    assert_eq!(shown.matches("also ended").count(), 1, "{shown}");
+    assert!(shown.contains("cause      takeover"), "{shown}");
 }
 
 #[test]
