@@ -2,12 +2,16 @@
 //! each end of a target with a verdict.
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
-//! watched, `report` prints, `commands` holds one file per command, and `cli` is the command line. The
+//! watched, `session` is one run around the event loop, `report` prints, `commands` holds one file per command, and `cli` is the command line. The
 //! model, the assembly of incidents and the verdict are `forensics-incident`.
 
+mod child;
 pub mod cli;
 pub mod commands;
+pub mod diagnostics;
+mod forward;
 pub mod host;
 pub mod kernel;
 pub mod report;
+pub mod session;
 pub mod targets;

@@ -34,7 +34,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Run(args) => event_loop()
             .and_then(|event_loop| event_loop.block_on(run::run(&globals, args)))
             .map_err(Failure::of_run),
-        Command::Doctor(args) => doctor::run(&globals, &args, &[]),
+        Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }
 

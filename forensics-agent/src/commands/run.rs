@@ -1,9 +1,25 @@
 //! `run`: starts a command, watches it, and says how it ended.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
+use forensics_incident::model::{Facts, OutcomeKind};
+use tokio::sync::oneshot::error::RecvError;
+
+use crate::child::{Child, User};
 use crate::cli::Globals;
+use crate::diagnostics;
+use crate::forward::Forwarded;
+use crate::host::privileges;
+use crate::report::JsonReporter;
+use crate::session::{Session, Settings};
+use crate::targets::{Selectors, SignalSet};
 
 use super::failure::Failure;
 
@@ -41,10 +57,89 @@ pub struct Args {
     pub command: Vec<OsString>,
 }
 
+/// How long the kernel's record of the command's end may take after `wait(2)` has returned.
+const RECORD_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs the command and yields the exit status.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn run(_globals: &Globals, _args: Args) -> Result<u8, Failure> {
-    Err(Failure::kernel("the kernel part is not merged yet"))
+pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
+    diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
+    privileges::check()?;
+    let user = args.uid.as_deref().map(User::find).transpose().map_err(|why| Failure::usage(format!("--uid: {why}")))?;
+    let mut report = args.report.as_deref().map(open_report).transpose()?;
+    let settings = Settings {
+        selectors: Selectors { follow_children: args.follow_children, ..Selectors::default() },
+        signals: SignalSet::default(),
+        show_cmdline: globals.show_cmdline,
+        ebpf_log: args.ebpf_log,
+        events: false,
+    };
+    let mut forwarded = Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;
+    let mut session = Session::start(settings, super::reporter(globals, io::stderr()))
+        .map_err(|error| Failure::kernel(error.to_string()))?;
+
+    let child = Child::start(&args.command, user)
+        .map_err(|error| Failure::kernel(format!("cannot start a process: {error}")))?;
+    let pid = child.pid;
+    session.watch(pid).map_err(|error| Failure::kernel(error.to_string()))?;
+    let mut ended = child.release().await.map_err(|error| cannot_execute(&args.command, &error))?;
+    session.remember_everyone();
+
+    let mut status = None;
+    let mut told = false;
+    while status.is_none() || !told {
+        let patience = tokio::time::sleep(RECORD_PATIENCE);
+        let progress = tokio::select! {
+            progress = session.step() => progress.map_err(|error| Failure::output(&error))?,
+            end = &mut ended, if status.is_none() => {
+                status = Some(end_of(end)?);
+                continue;
+            }
+            signal = forwarded.next(), if status.is_none() => {
+                signal.send_to(pid);
+                continue;
+            }
+            () = patience, if status.is_some() => {
+                log::warn!("the kernel programs have no record of the end of process {pid}");
+                break;
+            }
+        };
+        for incident in &progress.closed {
+            if let Some(report) = &mut report {
+                report.incident(incident).map_err(|error| Failure::output(&error))?;
+            }
+            let Facts { target, outcome, .. } = &incident.facts;
+            told |= target.pid == pid && outcome.kind != OutcomeKind::Survived;
+        }
+    }
+    Ok(status.map_or(0, exit_status))
+}
+
+/// Opens the file for the JSON, readable by its owner alone.
+fn open_report(path: &Path) -> Result<JsonReporter<File>, Failure> {
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.map(JsonReporter::new)
+        .map_err(|error| Failure::usage(format!("--report {}: {error}", path.display())))
+}
+
+fn cannot_execute(command: &[OsString], error: &io::Error) -> Failure {
+    let name = command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let message = format!("cannot execute {name}: {error}");
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::not_found(message),
+        _ => Failure::cannot_execute(message),
+    }
+}
+
+fn end_of(end: Result<io::Result<ExitStatus>, RecvError>) -> Result<ExitStatus, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::kernel(format!("cannot wait for the command: {error}"));
+    end.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
+
+/// As a shell has it: 128+N when signal N killed the command.
+fn exit_status(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }

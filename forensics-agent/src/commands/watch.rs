@@ -1,7 +1,14 @@
 //! `watch`: the agent.
 
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::cli::Globals;
-use crate::targets::{SignalSet, TargetArgs};
+use crate::diagnostics;
+use crate::host::{pidfile, privileges, proc};
+use crate::session::{Session, Settings};
+use crate::targets::{Selectors, SignalSet, TargetArgs};
 
 use super::failure::Failure;
 
@@ -59,6 +66,68 @@ pub struct Args {
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn run(_globals: &Globals, _args: Args) -> Result<u8, Failure> {
-    Err(Failure::kernel("the kernel part is not merged yet"))
+pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
+    diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
+    let selectors = args.targets.selectors()?;
+    privileges::check().map_err(|error| Failure::kernel(error.to_string()))?;
+    let pids = named_pids(&selectors)?;
+    let waits = selectors.by_name() || selectors.all;
+    let settings = Settings {
+        selectors,
+        signals: args.signals,
+        show_cmdline: globals.show_cmdline,
+        ebpf_log: args.ebpf_log,
+        events: args.events,
+    };
+    // Both are caught before anything is attached, so that a stop during the start is a clean one.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_wait(&error))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| cannot_wait(&error))?;
+
+    let reporter = super::reporter(globals, io::stdout());
+    let mut session = Session::start(settings, reporter).map_err(|error| Failure::kernel(error.to_string()))?;
+    for pid in pids {
+        session.watch(pid).map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    session.watch_present();
+    if waits && session.target_count() == 0 && !args.targets.all {
+        log::warn!("no process matches yet; waiting for one to start");
+    }
+    session.announce().map_err(|error| Failure::output(&error))?;
+    session.remember_everyone();
+    loop {
+        let progress = tokio::select! {
+            progress = session.step() => progress.map_err(|error| Failure::output(&error))?,
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        };
+        if args.once && !progress.closed.is_empty() {
+            return Ok(0);
+        }
+    }
+    // What the kernel recorded before the stop is still told.
+    while session.drain().map_err(|error| Failure::output(&error))?.more {}
+    Ok(0)
+}
+
+/// The processes that are named by number, each of which must be there.
+fn named_pids(selectors: &Selectors) -> Result<Vec<u32>, Failure> {
+    let mut pids = Vec::new();
+    for &pid in &selectors.pids {
+        pids.push((pid, format!("--pid {pid}")));
+    }
+    for path in &selectors.pidfiles {
+        let pidfile = pidfile::read(path).map_err(|error| Failure::usage(error.to_string()))?;
+        pids.push((pidfile.pid, format!("--pidfile {}", path.display())));
+    }
+    for (pid, option) in &pids {
+        if *pid == std::process::id() {
+            return Err(Failure::usage(format!("{option} is the agent itself, which cannot report its own end")));
+        }
+        proc::read_process_alone(*pid).map_err(|error| Failure::usage(format!("{option}: {error}")))?;
+    }
+    Ok(pids.into_iter().map(|(pid, _)| pid).collect())
+}
+
+fn cannot_wait(error: &io::Error) -> Failure {
+    Failure::kernel(format!("cannot catch SIGINT and SIGTERM: {error}"))
 }

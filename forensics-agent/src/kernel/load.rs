@@ -89,6 +89,9 @@ pub enum LoadError {
     },
 }
 
+/// The agent's end of what the kernel programs log.
+pub type ProgramsLog = aya_log::EbpfLogger<&'static dyn log::Log>;
+
 /// What one hook variant answered when it was really loaded and attached.
 #[derive(Debug)]
 pub struct HookTrial {
@@ -247,7 +250,7 @@ impl Kernel {
     /// # Errors
     ///
     /// The object has no log statements.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+    pub fn logger(&mut self) -> Result<ProgramsLog, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
 

@@ -1,1 +1,10 @@
 //! The kernel programs: load, attach, decode their records, resolve their stacks.
+
+pub mod btf;
+pub mod kallsyms;
+pub mod load;
+pub mod mechanism;
+mod offsets;
+pub mod records;
+pub mod sequence;
+pub mod watch_map;

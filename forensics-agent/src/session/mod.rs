@@ -3,12 +3,12 @@
 //! `watch` and `run` differ in where their targets come from and when they end; everything in between is here.
 
 mod enrich;
+mod host;
 mod processes;
 
 use std::{
     collections::HashMap,
     io::{self, Write},
-    os::fd::AsFd as _,
     time::Duration,
 };
 
@@ -20,14 +20,17 @@ use forensics_incident::{
     signals,
     verdict::{self, Show},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::{
+    Interest,
+    unix::{AsyncFd, AsyncFdReadyMutGuard},
+};
 
 use crate::{
     cli::ShowCmdline,
-    host::{clock, identity, redact},
+    host::{clock, redact},
     kernel::{
         kallsyms::Kallsyms,
-        load::{Hook, Kernel, KernelTypes, LoadError},
+        load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
         records::{self, ExecEvent, Record},
         sequence::Sequences,
         watch_map::{WatchError, WatchMap},
@@ -71,6 +74,8 @@ pub struct Progress {
 pub struct Session<W: Write> {
     kernel: Kernel,
     events: AsyncFd<RingBuf<MapData>>,
+    /// What the kernel programs log, when they were asked to.
+    programs_log: Option<AsyncFd<ProgramsLog>>,
     counters: PerCpuArray<MapData, u64>,
     watched: WatchMap,
     enricher: Enricher,
@@ -94,14 +99,22 @@ impl<W: Write> Session<W> {
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
         let types = KernelTypes::read()?;
-        let log = settings.ebpf_log.to_level();
+        let log = ebpf_level(settings.ebpf_log);
         let mut kernel = Kernel::load(&types, config(&settings), log)?;
         let maps = kernel.take_maps()?;
-        let failed = |reason: io::Error| LoadError::Failed {
-            what: "waiting for kernel records".to_owned(),
+        let failed = |what: &str, reason: io::Error| LoadError::Failed {
+            what: what.to_owned(),
             reason: reason.to_string(),
         };
-        let events = AsyncFd::with_interest(maps.events, Interest::READABLE).map_err(failed)?;
+        let events = AsyncFd::with_interest(maps.events, Interest::READABLE)
+            .map_err(|error| failed("waiting for kernel records", error))?;
+        let programs_log = match log.and_then(|_| kernel.logger().ok()) {
+            Some(logger) => Some(
+                AsyncFd::with_interest(logger, Interest::READABLE)
+                    .map_err(|error| failed("waiting for the log of the kernel programs", error))?,
+            ),
+            None => None,
+        };
         let unix_minus_boot_s = clock::unix_minus_boot_s();
         let processes = Processes::new(maps.ledger, maps.lineage, redaction(settings.show_cmdline));
         let assembly = AssemblyConfig {
@@ -114,14 +127,15 @@ impl<W: Write> Session<W> {
         Ok(Self {
             kernel,
             events,
+            programs_log,
             counters: maps.counters,
             watched: WatchMap::new(maps.targets, settings.selectors.follow_children),
             enricher: Enricher::new(processes, Kallsyms::load(), maps.folds, unix_minus_boot_s),
-            assembler: Assembler::new(assembly, identity::new_id),
+            assembler: Assembler::new(assembly, host::new_id),
             sequences: Sequences::default(),
             targets: HashMap::new(),
             settings,
-            host: identity::host_facts(),
+            host: host::facts().map_err(|error| failed("reading this host's identity", error))?,
             reporter,
             ring_full: 0,
             lost: 0,
@@ -163,6 +177,11 @@ impl<W: Write> Session<W> {
         }
     }
 
+    /// How many processes are watched by now.
+    pub fn target_count(&self) -> usize {
+        self.targets.len()
+    }
+
     /// Says that everything is attached and every selector resolved.
     ///
     /// # Errors
@@ -197,6 +216,11 @@ impl<W: Write> Session<W> {
                 if drained {
                     ready.clear_ready();
                 }
+            }
+            ready = readable(&mut self.programs_log) => {
+                let mut ready = ready?;
+                ready.get_inner_mut().flush();
+                ready.clear_ready();
             }
             () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
                 // A death that was recorded in time must not be taken for survival.
@@ -316,7 +340,7 @@ impl<W: Write> Session<W> {
             match output {
                 Output::TerminationRequested { .. } => {}
                 Output::Closed(closed) => {
-                    let facts = Facts::new(&self.host, identity::new_id(), *closed);
+                    let facts = Facts::new(&self.host, host::new_id(), *closed);
                     let verdict = verdict::judge(&facts, show(self.settings.show_cmdline));
                     let incident = Incident { facts, verdict };
                     self.reporter.incident(&incident)?;
@@ -349,6 +373,27 @@ impl<W: Write> Session<W> {
     fn counter(&self, counter: Counter) -> u64 {
         self.counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
     }
+}
+
+/// Waits for a log that may not be there.
+async fn readable(
+    log: &mut Option<AsyncFd<ProgramsLog>>,
+) -> io::Result<AsyncFdReadyMutGuard<'_, ProgramsLog>> {
+    match log {
+        Some(log) => log.readable_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The level in the terms of the kernel programs.
+fn ebpf_level(filter: log::LevelFilter) -> Option<aya_log::Level> {
+    Some(match filter.to_level()? {
+        log::Level::Error => aya_log::Level::Error,
+        log::Level::Warn => aya_log::Level::Warn,
+        log::Level::Info => aya_log::Level::Info,
+        log::Level::Debug => aya_log::Level::Debug,
+        log::Level::Trace => aya_log::Level::Trace,
+    })
 }
 
 /// One record off the ring.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::{Format, Globals};
 use crate::host::identity::{self, Identity};
 use crate::host::{features, privileges::Privileges};
+use crate::kernel::load::{Hook, Kernel, KernelTypes};
 
 use super::failure::Failure;
 use checks::{Check, Status};
@@ -34,6 +35,18 @@ pub struct HookTrial {
     /// Why not, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Really loads and attaches each hook, and takes it away again.
+pub fn try_hooks() -> Vec<HookTrial> {
+    let trial = |hook: Hook, error: Option<String>| HookTrial { name: hook.name().to_owned(), ok: error.is_none(), error };
+    match KernelTypes::read() {
+        Ok(types) => Kernel::try_hooks(&types)
+            .into_iter()
+            .map(|tried| trial(tried.hook, tried.result.err().map(|error| error.to_string())))
+            .collect(),
+        Err(error) => Hook::ALL.into_iter().map(|hook| trial(hook, Some(error.to_string()))).collect(),
+    }
 }
 
 /// All that doctor says.
