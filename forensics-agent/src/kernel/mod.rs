@@ -1,1 +1,3 @@
 //! The kernel programs: load, attach, decode their records, resolve their stacks.
+
+pub mod btf;
