@@ -3,11 +3,13 @@
 //! The kernel records what was sent, not what a handler did with it, so a death by a signal is matched by
 //! its number, and an exit by class and by time.
 
-use crate::model::{Facts, OutcomeKind, Process, SendResult, Signal};
+use crate::model::{Facts, Mechanism, OutcomeKind, Process, SendResult, Signal};
 use crate::signals::{SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGKILL, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// `SIGHUP` asks half of all services to reload: it explains an exit only this soon after it, seconds.
 const HANGUP_BLAME_S: f64 = 10.0;
+/// The same for a key typed at the terminal.
+const KEY_BLAME_S: f64 = 10.0;
 /// The same for signals that have no agreed meaning.
 const OTHER_BLAME_S: f64 = 1.0;
 /// Unix times as `f64` resolve about 0.24 µs; what is nearer than this is the same moment.
@@ -50,11 +52,12 @@ pub(crate) fn decisive<'a>(
         OutcomeKind::Survived => survived(end, target, &seen),
         OutcomeKind::Unknown => killer(SIGKILL, target, &seen).or_else(|| asked_to_exit(end, &seen)),
     }?;
-    let first_counts = signal.signal_num == SIGKILL || end.kind == OutcomeKind::Survived;
-    let from = if first_counts && signal.ts >= end.since_ts.min(end.ts) {
-        signal.ts
-    } else {
-        last_ts_before(signal, end.ts)
+    let last = last_ts_before(signal, end.ts);
+    let from = match end.kind {
+        OutcomeKind::Survived if signal.ts >= end.since_ts => signal.ts,
+        OutcomeKind::Survived => last,
+        _ if signal.signal_num == SIGKILL => signal.ts,
+        _ => last,
     };
     Some((index, signal, from))
 }
@@ -103,6 +106,8 @@ fn asked_to_exit<'a>(end: End, signals: &[(usize, &'a Signal)]) -> Option<(usize
 /// How readily a handled signal explains an exit, and for how long, seconds.
 fn blame(signal: &Signal) -> Option<(u8, f64)> {
     match signal.signal_num {
+        // ^C at the prompt of a shell ends nothing.
+        SIGINT | SIGQUIT if signal.mechanism == Mechanism::TtyInterrupt => Some((2, KEY_BLAME_S)),
         SIGTERM | SIGINT | SIGQUIT => Some((2, f64::INFINITY)),
         SIGHUP => Some((1, HANGUP_BLAME_S)),
         SIGUSR1 | SIGUSR2 | SIGABRT | SIGALRM | SIGPWR => Some((0, OTHER_BLAME_S)),

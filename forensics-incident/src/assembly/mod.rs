@@ -94,7 +94,7 @@ impl Assembler {
     /// counted, so that a backlog of old records closes nothing early.
     pub fn push(&mut self, now_boot_ns: u64, input: Input) -> Vec<Output> {
         match input {
-            Input::Watch { target } => self.watch(target),
+            Input::Watch { target } => self.watch(now_boot_ns, target),
             Input::Exec { target } => {
                 if let Some(held) = self.find(target.key()) {
                     held.process = with_start(target, held.key());
@@ -141,7 +141,7 @@ impl Assembler {
             self.deadlines.remove(&(deadline, key));
             let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
             if let Some(target) = self.targets.get_mut(&key) {
-                let closed = target.close(&ending, self.config.unix_minus_boot_s);
+                let closed = target.close(&ending, &self.config);
                 outputs.push(Output::Closed(Box::new(closed)));
             }
         }
@@ -163,7 +163,7 @@ impl Assembler {
     }
 
     /// A named target. Its end may have been recorded while its identity was still being read.
-    fn watch(&mut self, process: Process) -> Vec<Output> {
+    fn watch(&mut self, now_boot_ns: u64, process: Process) -> Vec<Output> {
         let key = process.key();
         self.dismissed.remove(key);
         if let Some(held) = self.find(key) {
@@ -177,26 +177,37 @@ impl Assembler {
         if early.is_none() && self.ended.contains(key) {
             return Vec::new();
         }
+        let mut outputs = self.bury(key, now_boot_ns);
         self.targets.insert(key, Target::new(process));
-        match early.and_then(|index| self.early_exits.remove(index)) {
-            Some(exit) => self.end(key, &Ending::of(&exit)),
-            None => Vec::new(),
+        if let Some(exit) = early.and_then(|index| self.early_exits.remove(index)) {
+            outputs.extend(self.end(key, &Ending::of(&exit)));
         }
+        outputs
+    }
+
+    /// Closes older targets of the same pid: a pid is used again only when its process is gone.
+    fn bury(&mut self, key: ProcessKey, now_boot_ns: u64) -> Vec<Output> {
+        let older = ProcessKey { pid: key.pid, start_boot_ns: 0 }..key;
+        let older = self.targets.range(older).map(|(&key, _)| key).collect::<Vec<_>>();
+        let unseen = Ending::unseen(OutcomeKind::Unknown, now_boot_ns);
+        older.into_iter().flat_map(|key| self.end(key, &unseen)).collect()
     }
 
     fn signal(&mut self, now_boot_ns: u64, record: SignalRecord) -> Vec<Output> {
         let known = record.target.key();
+        let mut outputs = Vec::new();
         let key = match resolve(&self.targets, known) {
             Some(key) => key,
             None if self.ended.contains(known) || self.dismissed.contains(known) => return Vec::new(),
             None => {
+                outputs = self.bury(known, now_boot_ns);
                 self.make_room();
                 self.unasked.push_back(known);
                 self.targets.insert(known, Target::new(record.target.clone()));
                 known
             }
         };
-        let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
+        let Some(target) = self.targets.get_mut(&key) else { return outputs };
 
         let fold_id = record.fold_id;
         let signal = record.signal.clone();
@@ -204,7 +215,6 @@ impl Assembler {
             && asks_to_end(&signal, &target.process);
         target.ledger.record(record);
         let grouped = self.acts.note(&target.process, fold_id, &signal, &mut *self.ids);
-        let mut outputs = Vec::new();
         if asks {
             let boot_ns = signal.boot_ns;
             let deadline = now_boot_ns.saturating_add(self.config.survive_after_ns);
@@ -246,7 +256,7 @@ impl Assembler {
         let Some(mut target) = self.remove(key) else { return Vec::new() };
         self.ended.insert(target.key());
         let was_asked = target.request.is_some();
-        let closed = target.close(ending, self.config.unix_minus_boot_s);
+        let closed = target.close(ending, &self.config);
         let reported = |number: u32| self.config.report_signals & signals::bit(number) != 0;
         let concerns = match ending.kind {
             OutcomeKind::Killed => was_asked || ending.signal().is_some_and(reported),

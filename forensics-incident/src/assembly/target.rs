@@ -5,7 +5,7 @@ use crate::model::{Context, Lost, Marker, Missing, Outcome, OutcomeKind, Process
 use crate::signals;
 
 use super::ledger::Ledger;
-use super::{Closed, ExitRecord};
+use super::{AssemblyConfig, Closed, ExitRecord};
 
 /// Marker files that are kept per target.
 const MAX_MARKERS: usize = 16;
@@ -94,15 +94,17 @@ impl Target {
     }
 
     /// The incident that this end makes. The target may live on (as a survivor).
-    pub(super) fn close(&mut self, ending: &Ending<'_>, unix_minus_boot_s: f64) -> Closed {
-        let unix = |boot_ns: u64| boot_ns as f64 / 1e9 + unix_minus_boot_s;
+    pub(super) fn close(&mut self, ending: &Ending<'_>, config: &AssemblyConfig) -> Closed {
+        let unix = |boot_ns: u64| boot_ns as f64 / 1e9 + config.unix_minus_boot_s;
         if let Some(exit) = ending.exit {
             self.ledger.fold(&exit.folds);
         }
         let ts = unix(ending.boot_ns);
-        let since_ns = match ending.kind {
-            OutcomeKind::Survived => self.request.as_ref().map_or(self.since_ns, |request| request.boot_ns),
-            _ => self.since_ns,
+        let since_ns = match (&self.request, ending.kind) {
+            (Some(request), OutcomeKind::Survived) => request.boot_ns,
+            (Some(_), _) => self.since_ns,
+            // What opened no window explains no more than the window would have.
+            (None, _) => self.since_ns.max(ending.boot_ns.saturating_sub(config.survive_after_ns)),
         };
         let end = End { kind: ending.kind, signal: ending.signal(), ts, since_ts: unix(since_ns) };
         let found = decisive(end, &self.process, self.ledger.signals());

@@ -1,0 +1,38 @@
+//! The rules, one file per cause, in the order in which they are asked.
+
+mod crash;
+mod exit;
+mod external_kill;
+mod kernel_act;
+mod self_kill;
+mod silent_kill;
+mod survived;
+mod timeout_command;
+mod unseen;
+
+use crate::model::Verdict;
+
+use super::case::Case;
+
+pub(super) use unseen::unseen;
+
+/// One way to explain an incident.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// The cause that it is about, for tests.
+    #[cfg(test)]
+    pub(super) name: &'static str,
+    /// The explanation, when its evidence is there.
+    pub(super) judge: fn(&Case<'_>) -> Option<Verdict>,
+}
+
+macro_rules! rules {
+    ($($name:ident),* $(,)?) => {
+        [$(Rule { #[cfg(test)] name: stringify!($name), judge: $name::$name }),*]
+    };
+}
+
+/// From the most specific to the plainest. The first three go by how it ended, the others by the
+/// decisive signal; an exit without one is nobody's act but its own.
+pub(super) const RULES: [Rule; 8] =
+    rules![survived, silent_kill, timeout_command, crash, self_kill, external_kill, kernel_act, exit,];
