@@ -1,1 +1,31 @@
-fn main() {}
+//! `cargo xtask`: what a plain `cargo build` and `cargo test` do not do.
+
+mod command;
+mod debian;
+mod ebpf;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Tasks of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Rebuild the kernel object that the agent embeds, or check that it matches its sources
+    Ebpf(ebpf::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Ebpf(args) => ebpf::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

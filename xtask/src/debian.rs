@@ -1,0 +1,37 @@
+//! Installing Debian packages.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// True when packages can be installed: this is a Debian (or a child of it) and we are root.
+pub(crate) fn can_install() -> bool {
+    let root = command::output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0");
+    root && Path::new("/etc/debian_version").exists() && command::find("apt-get", &[]).is_some()
+}
+
+/// Those of `packages` that are not installed.
+pub(crate) fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    let installed = |package: &str| {
+        let mut query = Command::new("dpkg-query");
+        query.args(["--show", "--showformat=${db:Status-Status}", package]);
+        command::output(&mut query).is_ok_and(|status| status == "installed")
+    };
+    packages.iter().copied().filter(|package| !installed(package)).collect()
+}
+
+/// Installs `packages`, and says so.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--quiet=2", "--no-install-recommends"]).args(packages);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    if !can_install() {
+        bail!("install as root what is missing: {}", command::line(&install));
+    }
+    println!("installing the Debian packages {}", packages.join(" "));
+    command::run(Command::new("apt-get").args(["update", "--quiet=2"]))?;
+    command::run(&mut install)
+}
