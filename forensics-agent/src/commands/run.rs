@@ -70,7 +70,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     let user = args.uid.as_deref().map(User::find).transpose().map_err(|why| Failure::usage(format!("--uid: {why}")))?;
     let mut report = args.report.as_deref().map(open_report).transpose()?;
     let settings = Settings {
-        selectors: Selectors { follow_children: args.follow_children, ..Selectors::default() },
+        selectors: Selectors::none(args.follow_children),
         signals: SignalSet::default(),
         show_cmdline: globals.show_cmdline,
         ebpf_log: args.ebpf_log,

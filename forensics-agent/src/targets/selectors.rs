@@ -91,6 +91,11 @@ pub struct Selectors {
 }
 
 impl Selectors {
+    /// None by themselves: the targets are named one by one, with their children or without.
+    pub fn none(follow_children: bool) -> Self {
+        Self { follow_children, ..Self::default() }
+    }
+
     /// True when a name selects, so that processes that start later can become targets and every exec must be
     /// looked at.
     pub fn by_name(&self) -> bool {

@@ -9,6 +9,20 @@ pub struct ProcessKey {
     pub start_boot_ns: u64,
 }
 
+/// `/proc/PID/stat` gives start times in `USER_HZ` ticks of 10 ms, rounded down (`fs/proc/array.c`,
+/// `nsec_to_clock_t`), while kernel records carry nanoseconds.
+const TICK_NS: u64 = 10_000_000;
+
+impl ProcessKey {
+    /// True when both name one process. An unknown start matches on the pid alone, and a start in whole ticks
+    /// matches any start within its tick.
+    pub fn is(self, other: Self) -> bool {
+        let rounds_to = |tick: u64, exact: u64| tick.is_multiple_of(TICK_NS) && exact / TICK_NS == tick / TICK_NS;
+        let (a, b) = (self.start_boot_ns, other.start_boot_ns);
+        self.pid == other.pid && (a == b || a == 0 || b == 0 || rounds_to(a, b) || rounds_to(b, a))
+    }
+}
+
 /// A process as it was known at the moment of the record: a target, a sender, an ancestor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -81,12 +95,9 @@ impl Process {
         ProcessKey { pid: self.pid, start_boot_ns: self.start_boot_ns }
     }
 
-    /// True when both are the same process. An unknown start time matches on the pid alone.
+    /// True when both are the same process, see [`ProcessKey::is`].
     pub fn is(&self, other: &Process) -> bool {
-        self.pid == other.pid
-            && (self.start_boot_ns == other.start_boot_ns
-                || self.start_boot_ns == 0
-                || other.start_boot_ns == 0)
+        self.key().is(other.key())
     }
 
     /// The parent, when it is known.
@@ -118,5 +129,20 @@ impl Process {
         let by_name = self.name == "systemd" && self.ppid == Some(1);
         self.pid == 1
             || self.exe.as_deref().map_or(by_name, |exe| systemd_path(exe) && self.program() == "systemd")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_in_ticks_is_the_same_process() {
+        let key = |pid, start_boot_ns| ProcessKey { pid, start_boot_ns };
+        assert!(key(7, 1_230_000_000).is(key(7, 1_237_654_321)));
+        assert!(key(7, 0).is(key(7, 55)));
+        assert!(!key(7, 1_230_000_000).is(key(7, 1_240_000_001)), "the next tick");
+        assert!(!key(7, 1_230_000_001).is(key(7, 1_237_654_321)), "two exact starts");
+        assert!(!key(7, 5).is(key(8, 5)));
     }
 }
