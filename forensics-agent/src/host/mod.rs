@@ -1,1 +1,3 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
+
+pub mod redact;
