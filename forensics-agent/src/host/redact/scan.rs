@@ -110,7 +110,7 @@ impl Scan {
     /// A word with blanks: the value of an assignment, or a command line of its own.
     fn line(&mut self, word: &str, script: bool) -> Vec<Range<usize>> {
         if self.depth >= MAX_DEPTH {
-            return Vec::from([0..word.len()]);
+            return std::iter::once(0..word.len()).collect();
         }
         let nested = |from: usize| {
             let inner = secrets(word.get(from..).unwrap_or_default(), self.depth + 1);

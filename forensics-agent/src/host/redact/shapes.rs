@@ -165,7 +165,7 @@ fn random_parts(run: &str) -> Vec<Range<usize>> {
     // Base64 with its `+`, `=` or no more than a few slashes is judged whole; 40 characters is an AWS secret key.
     let base64 = !run.starts_with(['/', '.', '~']) && !run.contains(['.', '~', '_', '-']);
     if base64 && (run.contains('+') || run.ends_with('=') || run.len() == 40) && is_random(run) {
-        return Vec::from([0..run.len()]);
+        return std::iter::once(0..run.len()).collect();
     }
     let mut found = Vec::new();
     let mut start = 0;
