@@ -1,3 +1,4 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
 pub mod redact;
+pub mod systemd;
