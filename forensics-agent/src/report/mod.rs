@@ -1,1 +1,3 @@
 //! What people and programs get to see: text and JSON.
+
+pub mod context_line;
