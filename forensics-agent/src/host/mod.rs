@@ -6,3 +6,5 @@ pub mod identity;
 pub mod pidfile;
 pub mod privileges;
 pub mod proc;
+pub mod redact;
+pub mod systemd;

@@ -88,3 +88,4 @@ impl<W: Write> Reporter<W> {
         }
     }
 }
+pub mod context_line;

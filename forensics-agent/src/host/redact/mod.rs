@@ -1,0 +1,98 @@
+//! Redaction of secrets in command lines and other foreign text.
+//!
+//! Whatever is secret is replaced by [`REDACTED`] before a record is stored, shown or exported. Rules, from the
+//! surest to the vaguest: options and operands in which particular commands take a secret (`commands`), options,
+//! variables, query parameters and headers whose name says so (`names`), and values that betray themselves
+//! by their shape or their randomness (`shapes`). What identifies something and is no secret stays: hex digests,
+//! UUIDs, container ids, paths, versions, and the pattern of a `pkill -f`.
+//!
+//! Everything works on byte ranges of the original text, so that quoting and spacing survive. Time is linear in
+//! the length of the text, a command line within a command line (`sh -c '…'`) is followed [`MAX_DEPTH`] levels
+//! deep and redacted as a whole below that.
+
+mod commands;
+mod names;
+mod scan;
+mod shapes;
+mod words;
+
+use std::ops::Range;
+
+use scan::Scan;
+use words::Word;
+
+/// What stands in the place of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Levels of command lines within command lines that are looked into.
+const MAX_DEPTH: usize = 4;
+
+/// Passes over one text; nothing but text made for it needs more than three.
+const MAX_PASSES: usize = 8;
+
+/// Redacts a command line, argument by argument. As many arguments come back as went in.
+pub fn redact(argv: &[String]) -> Vec<String> {
+    let pass = |argv: &Vec<String>| {
+        let mut scan = Scan::new(0);
+        argv.iter().map(|argument| replace(argument, scan.word(argument))).collect()
+    };
+    settle(argv.to_vec(), pass).unwrap_or_else(|| vec![REDACTED.to_owned(); argv.len()])
+}
+
+/// Redacts one flat string: a command line as a shell would read it, a marker, a line of a log.
+pub fn redact_text(text: &str) -> String {
+    settle(text.to_owned(), |text| replace(text, secrets(text, 0))).unwrap_or_else(|| REDACTED.to_owned())
+}
+
+/// Repeats a pass until it finds nothing more: with one secret gone, another may stand out. None when that takes
+/// more passes than any sane text needs.
+fn settle<T: PartialEq>(mut text: T, pass: impl Fn(&T) -> T) -> Option<T> {
+    for _ in 0..MAX_PASSES {
+        let next = pass(&text);
+        if next == text {
+            return Some(text);
+        }
+        text = next;
+    }
+    None
+}
+
+/// The byte ranges of `text` that hold secrets, in no particular order.
+fn secrets(text: &str, depth: usize) -> Vec<Range<usize>> {
+    let mut found = shapes::pem_blocks(text);
+    if let Some(value) = scan::header_value(text) {
+        found.push(value);
+        return found;
+    }
+    let mut scan = Scan::new(depth);
+    let mut words = words::Words::new(text);
+    while let Some(word) = words.next_word() {
+        let Word { value, .. } = &word;
+        found.extend(scan.word(value).into_iter().map(|range| word.raw_range(range)));
+    }
+    found
+}
+
+/// `text` with each of the ranges replaced. Ranges that overlap or touch become one.
+fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
+    ranges.sort_by_key(|range| range.start);
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut previous_end = None;
+    for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+        if previous_end.is_some_and(|end| range.start <= end) {
+            done = done.max(range.end);
+            previous_end = Some(done);
+            continue;
+        }
+        out.push_str(text.get(done..range.start).unwrap_or_default());
+        out.push_str(REDACTED);
+        done = range.end;
+        previous_end = Some(done);
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What the systemd managers know.
+
+pub mod duration;
