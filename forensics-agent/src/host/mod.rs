@@ -1,3 +1,5 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
+pub mod deadline;
+pub mod markers;
 pub mod proc;
