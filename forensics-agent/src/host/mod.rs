@@ -3,3 +3,4 @@
 pub mod deadline;
 pub mod markers;
 pub mod proc;
+pub mod snapshot;
