@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 /// The user that a command runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     uid: u32,
     gid: u32,
     groups: Vec<libc::gid_t>,
@@ -24,9 +24,9 @@ pub struct User {
 
 /// A command at the barrier, or running.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     /// Its process id.
-    pub pid: u32,
+    pub(crate) pid: u32,
     barrier: OwnedFd,
     started: oneshot::Receiver<io::Result<()>>,
     ended: oneshot::Receiver<io::Result<ExitStatus>>,
@@ -38,14 +38,20 @@ impl User {
     /// # Errors
     ///
     /// A sentence that names the user.
-    pub fn find(name: &str) -> Result<Self, String> {
+    pub(crate) fn find(name: &str) -> Result<Self, String> {
         let c_name = std::ffi::CString::new(name).map_err(|_| format!("no user is called {name}"))?;
         let mut buffer = vec![0; 16 << 10];
         let mut record = std::mem::MaybeUninit::<libc::passwd>::zeroed();
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are to live memory of the sizes given; `record` is read only when `found` says so.
         let entry = unsafe {
-            libc::getpwnam_r(c_name.as_ptr(), record.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+            libc::getpwnam_r(
+                c_name.as_ptr(),
+                record.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            );
             if found.is_null()
                 && let Ok(uid) = name.parse::<u32>()
             {
@@ -84,7 +90,7 @@ impl Child {
     /// # Errors
     ///
     /// No process could be made.
-    pub fn start(command: &[OsString], user: Option<User>) -> io::Result<Self> {
+    pub(crate) fn start(command: &[OsString], user: Option<User>) -> io::Result<Self> {
         let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (mut ready, ready_end) = pipe()?;
         let (go, go_end) = pipe()?;
@@ -92,7 +98,8 @@ impl Child {
         let (ended_sender, ended) = oneshot::channel();
         let mut command = Command::new(program);
         command.args(args);
-        let at_barrier = AtBarrier { ready: ready_end.as_raw_fd(), go: go.as_raw_fd(), other_end: go_end.as_raw_fd() };
+        let at_barrier =
+            AtBarrier { ready: ready_end.as_raw_fd(), go: go.as_raw_fd(), other_end: go_end.as_raw_fd() };
         // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
         unsafe {
             command.pre_exec(move || {
@@ -126,7 +133,7 @@ impl Child {
     /// # Errors
     ///
     /// It could not be executed: `NotFound`, `PermissionDenied` and what else `execve(2)` says.
-    pub async fn release(self) -> io::Result<oneshot::Receiver<io::Result<ExitStatus>>> {
+    pub(crate) async fn release(self) -> io::Result<oneshot::Receiver<io::Result<ExitStatus>>> {
         let Self { pid: _, barrier, started, ended } = self;
         std::fs::File::from(barrier).write_all(&[1])?;
         started.await.map_err(io::Error::other)??;

@@ -6,7 +6,8 @@ use std::io::IsTerminal as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
 
-use crate::commands::{doctor, failure::Failure, run, watch};
+use crate::commands::{doctor, failure::Failure, run, snapshot, watch};
+use crate::host::redact::redact;
 
 /// What the help ends with.
 const EXAMPLES: &str = "\
@@ -41,6 +42,8 @@ pub enum Command {
     Watch(watch::Args),
     /// Start a command, watch it, and explain how it ended
     Run(run::Args),
+    /// Print the shutdown context of a process: what it is, who is around it, who announced its end
+    Snapshot(snapshot::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -97,6 +100,17 @@ pub enum ShowCmdline {
     Full,
     /// The executable only.
     Exe,
+}
+
+impl ShowCmdline {
+    /// What is kept of a command line.
+    pub fn shown(self, argv: &[String]) -> Vec<String> {
+        match self {
+            Self::Redacted => redact(argv),
+            Self::Full => argv.to_vec(),
+            Self::Exe => argv.first().cloned().into_iter().collect(),
+        }
+    }
 }
 
 impl ColorChoice {
@@ -162,7 +176,7 @@ impl Cli {
                     "run leaves its output to the command, so -o json does not apply; use --report FILE";
                 return Err(Failure::usage(message).of_run());
             }
-            Command::Run(_) | Command::Doctor(_) => {}
+            Command::Run(_) | Command::Snapshot(_) | Command::Doctor(_) => {}
         }
         Ok(self)
     }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// The signals that are passed on.
-pub struct Forwarded {
+pub(crate) struct Forwarded {
     interrupt: Stream,
     quit: Stream,
     terminate: Stream,
@@ -17,7 +17,7 @@ pub struct Forwarded {
 
 /// One signal to pass on.
 #[derive(Debug, Clone, Copy)]
-pub struct Passed {
+pub(crate) struct Passed {
     signal: Signal,
     /// The terminal has sent it to the command as well.
     from_terminal: bool,
@@ -29,7 +29,7 @@ impl Forwarded {
     /// # Errors
     ///
     /// The handlers could not be set.
-    pub fn catch() -> io::Result<Self> {
+    pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
@@ -41,7 +41,7 @@ impl Forwarded {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Passed {
+    pub(crate) async fn next(&mut self) -> Passed {
         let (signal, typed) = tokio::select! {
             _ = self.interrupt.recv() => (Signal::INT, true),
             _ = self.quit.recv() => (Signal::QUIT, true),
@@ -56,7 +56,7 @@ impl Forwarded {
 
 impl Passed {
     /// Passes it on, unless the terminal did: ^C reaches the whole foreground group.
-    pub fn send_to(self, pid: u32) {
+    pub(crate) fn send_to(self, pid: u32) {
         let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
         if let Some(target) = target.filter(|_| !self.from_terminal) {
             // A command that has just ended needs it no more.
@@ -67,7 +67,8 @@ impl Passed {
 
 /// True when what is typed at the controlling terminal goes to our process group.
 fn in_foreground() -> bool {
-    let Ok(terminal) = rustix::fs::open("/dev/tty", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()) else {
+    let Ok(terminal) = rustix::fs::open("/dev/tty", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+    else {
         return false;
     };
     rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())

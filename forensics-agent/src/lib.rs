@@ -2,8 +2,9 @@
 //! each end of a target with a verdict.
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
-//! watched, `session` is one run around the event loop, `report` prints, `commands` holds one file per command, and `cli` is the command line. The
-//! model, the assembly of incidents and the verdict are `forensics-incident`.
+//! watched, `session` is one run around the event loop, `report` prints, `commands` holds one file per
+//! command, and `cli` is the command line. The model, the assembly of incidents and the verdict are
+//! `forensics-incident`.
 
 mod child;
 pub mod cli;

@@ -12,6 +12,7 @@ use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 pub mod doctor;
 pub mod failure;
 pub mod run;
+pub mod snapshot;
 pub mod watch;
 
 use failure::Failure;
@@ -34,6 +35,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Run(args) => event_loop()
             .and_then(|event_loop| event_loop.block_on(run::run(&globals, args)))
             .map_err(Failure::of_run),
+        Command::Snapshot(args) => snapshot::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

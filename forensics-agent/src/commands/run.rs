@@ -67,7 +67,12 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
     privileges::check()?;
-    let user = args.uid.as_deref().map(User::find).transpose().map_err(|why| Failure::usage(format!("--uid: {why}")))?;
+    let user = args
+        .uid
+        .as_deref()
+        .map(User::find)
+        .transpose()
+        .map_err(|why| Failure::usage(format!("--uid: {why}")))?;
     let mut report = args.report.as_deref().map(open_report).transpose()?;
     let settings = Settings {
         selectors: Selectors::none(args.follow_children),
@@ -76,7 +81,8 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         ebpf_log: args.ebpf_log,
         events: false,
     };
-    let mut forwarded = Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;
+    let mut forwarded =
+        Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;
     let mut session = Session::start(settings, super::reporter(globals, io::stderr()))
         .map_err(|error| Failure::kernel(error.to_string()))?;
 
@@ -134,7 +140,8 @@ fn cannot_execute(command: &[OsString], error: &io::Error) -> Failure {
 }
 
 fn end_of(end: Result<io::Result<ExitStatus>, RecvError>) -> Result<ExitStatus, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::kernel(format!("cannot wait for the command: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::kernel(format!("cannot wait for the command: {error}"));
     end.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 

@@ -84,7 +84,8 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| cannot_wait(&error))?;
 
     let reporter = super::reporter(globals, io::stdout());
-    let mut session = Session::start(settings, reporter).map_err(|error| Failure::kernel(error.to_string()))?;
+    let mut session =
+        Session::start(settings, reporter).map_err(|error| Failure::kernel(error.to_string()))?;
     for pid in pids {
         session.watch(pid).map_err(|error| Failure::usage(error.to_string()))?;
     }
@@ -121,7 +122,9 @@ fn named_pids(selectors: &Selectors) -> Result<Vec<u32>, Failure> {
     }
     for (pid, option) in &pids {
         if *pid == std::process::id() {
-            return Err(Failure::usage(format!("{option} is the agent itself, which cannot report its own end")));
+            return Err(Failure::usage(format!(
+                "{option} is the agent itself, which cannot report its own end"
+            )));
         }
         proc::read_process_alone(*pid).map_err(|error| Failure::usage(format!("{option}: {error}")))?;
     }

@@ -1,10 +1,14 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
+pub mod cgroup;
 pub mod clock;
+pub mod deadline;
 pub mod features;
 pub mod identity;
+pub mod markers;
 pub mod pidfile;
 pub mod privileges;
 pub mod proc;
 pub mod redact;
+pub mod snapshot;
 pub mod systemd;

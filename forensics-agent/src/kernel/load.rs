@@ -214,7 +214,8 @@ impl Kernel {
 
     /// Tries each hook variant for real, and detaches it again.
     pub fn try_hooks(types: &KernelTypes) -> Vec<HookTrial> {
-        let trial = |hook| HookTrial { hook, result: Self::load_with(types, Config::NOTHING, None, hook).map(drop) };
+        let trial =
+            |hook| HookTrial { hook, result: Self::load_with(types, Config::NOTHING, None, hook).map(drop) };
         Hook::ALL.into_iter().map(trial).collect()
     }
 
@@ -336,9 +337,12 @@ fn not_permitted(what: String) -> LoadError {
     let hint = std::fs::read_to_string("/sys/kernel/security/lockdown")
         .ok()
         .filter(|text| text.contains("[confidentiality]"))
-        .map_or_else(|| "a container may withhold them".to_owned(), |_| {
-            "the kernel is locked down to confidentiality, which forbids reading kernel memory".to_owned()
-        });
+        .map_or_else(
+            || "a container may withhold them".to_owned(),
+            |_| {
+                "the kernel is locked down to confidentiality, which forbids reading kernel memory".to_owned()
+            },
+        );
     LoadError::NotPermitted { what, hint }
 }
 

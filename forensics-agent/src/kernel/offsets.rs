@@ -16,12 +16,8 @@ struct Registers {
 
 /// `arch/x86/include/asm/ptrace.h`; the system call ABI of `entry_64.S`.
 #[cfg(target_arch = "x86_64")]
-const REGISTERS: Registers = Registers {
-    syscall: "orig_ax",
-    args: ["di", "si", "dx", "r10"],
-    arg_shift: [0, 0, 0, 0],
-    ip: "ip",
-};
+const REGISTERS: Registers =
+    Registers { syscall: "orig_ax", args: ["di", "si", "dx", "r10"], arg_shift: [0, 0, 0, 0], ip: "ip" };
 
 /// `arch/arm64/include/asm/ptrace.h`; `x0` is overwritten by the result, `orig_x0` is not.
 #[cfg(target_arch = "aarch64")]

@@ -4,9 +4,9 @@
 //! length was checked, and no bit pattern becomes an enum without `TryFrom`.
 
 use forensics_common::{
-    Ancestor, ExecEntry, ExecRecord, ExitRecord, FoldKey, ForkRecord, Header, Kind, MAX_ANCESTORS, MAX_CGROUP_PATH,
-    MAX_CMDLINE, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, SIGINFO_WORDS, SignalRecord, Stream, TaskInfo, TaskKey,
-    exec_flags, signal_flags,
+    Ancestor, ExecEntry, ExecRecord, ExitRecord, FoldKey, ForkRecord, Header, Kind, MAX_ANCESTORS,
+    MAX_CGROUP_PATH, MAX_CMDLINE, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, SIGINFO_WORDS,
+    SignalRecord, Stream, TaskInfo, TaskKey, exec_flags, signal_flags,
 };
 use forensics_incident::model::ProcessKey;
 
@@ -245,7 +245,11 @@ fn taken<'a, T>(field: &'static str, array: &'a [T], count: u32) -> Result<&'a [
 fn signal(bytes: &[u8]) -> Result<SignalEvent, DecodeError> {
     let head = core::mem::offset_of!(SignalRecord, cmdline);
     let record: SignalRecord = prefix(bytes, head)?;
-    let cmdline = taken::<u8>("cmdline", record.cmdline.first_chunk::<MAX_CMDLINE>().map_or(&[], |c| c), record.cmdline_len)?;
+    let cmdline = taken::<u8>(
+        "cmdline",
+        record.cmdline.first_chunk::<MAX_CMDLINE>().map_or(&[], |c| c),
+        record.cmdline_len,
+    )?;
     if bytes.len() < head + cmdline.len() {
         return Err(DecodeError::Truncated { len: bytes.len() });
     }

@@ -2,6 +2,7 @@
 //!
 //! Reports compute nothing: what is not in the record is not in the report.
 
+pub mod context_line;
 mod json;
 mod text;
 
@@ -88,4 +89,3 @@ impl<W: Write> Reporter<W> {
         }
     }
 }
-pub mod context_line;

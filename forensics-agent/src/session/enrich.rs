@@ -77,7 +77,10 @@ impl Enricher {
 
         let args = event.syscall.filter(|_| syscall.is_some()).map(|(_, args)| {
             // A system call takes the lower half of an `int` argument and leaves the rest undefined.
-            args.iter().take(argument_count(syscall.as_deref())).map(|&arg| i64::from(arg as i32)).collect::<Vec<_>>()
+            args.iter()
+                .take(argument_count(syscall.as_deref()))
+                .map(|&arg| i64::from(arg as i32))
+                .collect::<Vec<_>>()
         });
         let args = args.filter(|args| !args.is_empty());
         let is_fault = event.code > 0 && event.code < 0x80 && signals::is_fault(event.signal);
@@ -96,7 +99,10 @@ impl Enricher {
             sender,
             current,
             kernel_stack: stack,
-            fault_address: event.siginfo.filter(|_| is_fault).and_then(|info| info.get(SI_FIELDS_WORD).copied()),
+            fault_address: event
+                .siginfo
+                .filter(|_| is_fault)
+                .and_then(|info| info.get(SI_FIELDS_WORD).copied()),
             instruction_pointer: event.user_ip.filter(|_| is_fault),
             claimed_pid,
             repeated: 0,

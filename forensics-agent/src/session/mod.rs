@@ -2,6 +2,7 @@
 //!
 //! `watch` and `run` differ in where their targets come from and when they end; everything in between is here.
 
+mod context;
 mod enrich;
 mod host;
 mod processes;
@@ -9,6 +10,8 @@ mod processes;
 use std::{
     collections::HashMap,
     io::{self, Write},
+    os::fd::AsRawFd,
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,12 +25,12 @@ use forensics_incident::{
 };
 use tokio::io::{
     Interest,
-    unix::{AsyncFd, AsyncFdReadyMutGuard},
+    unix::{AsyncFd, AsyncFdReadyMutGuard, AsyncFdRegisterError},
 };
 
 use crate::{
     cli::ShowCmdline,
-    host::{clock, redact},
+    host::{clock, markers::MarkerSpec, redact::redact, snapshot::Snapshot},
     kernel::{
         kallsyms::Kallsyms,
         load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
@@ -86,6 +89,7 @@ pub struct Session<W: Write> {
     settings: Settings,
     host: HostFacts,
     reporter: Reporter<W>,
+    markers: Arc<[MarkerSpec]>,
     ring_full: u64,
     lost: u64,
 }
@@ -102,16 +106,16 @@ impl<W: Write> Session<W> {
         let log = ebpf_level(settings.ebpf_log);
         let mut kernel = Kernel::load(&types, config(&settings), log)?;
         let maps = kernel.take_maps()?;
-        let failed = |what: &str, reason: io::Error| LoadError::Failed {
+        let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),
             reason: reason.to_string(),
         };
-        let events = AsyncFd::with_interest(maps.events, Interest::READABLE)
-            .map_err(|error| failed("waiting for kernel records", error))?;
+        let events = waitable(maps.events)
+            .map_err(|error| failed("waiting for kernel records", &error))?;
         let programs_log = match log.and_then(|_| kernel.logger().ok()) {
             Some(logger) => Some(
-                AsyncFd::with_interest(logger, Interest::READABLE)
-                    .map_err(|error| failed("waiting for the log of the kernel programs", error))?,
+                waitable(logger)
+                    .map_err(|error| failed("waiting for the log of the kernel programs", &error))?,
             ),
             None => None,
         };
@@ -135,8 +139,9 @@ impl<W: Write> Session<W> {
             sequences: Sequences::default(),
             targets: HashMap::new(),
             settings,
-            host: host::facts().map_err(|error| failed("reading this host's identity", error))?,
+            host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
+            markers: MarkerSpec::builtin().into(),
             ring_full: 0,
             lost: 0,
         })
@@ -338,7 +343,9 @@ impl<W: Write> Session<W> {
     fn handle(&mut self, outputs: Vec<Output>, progress: &mut Progress) -> io::Result<()> {
         for output in outputs {
             match output {
-                Output::TerminationRequested { .. } => {}
+                Output::TerminationRequested { target, signal, boot_ns: _ } => {
+                    self.take_context(target, signal, progress)?;
+                }
                 Output::Closed(closed) => {
                     let facts = Facts::new(&self.host, host::new_id(), *closed);
                     let verdict = verdict::judge(&facts, show(self.settings.show_cmdline));
@@ -347,6 +354,18 @@ impl<W: Write> Session<W> {
                     progress.closed.push(incident);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the shutdown context of a target that is asked to end, and looks for markers.
+    fn take_context(&mut self, key: ProcessKey, signal: u32, progress: &mut Progress) -> io::Result<()> {
+        let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
+        let Snapshot { context, markers, missing: _ } =
+            context::take(target, signal, self.settings.show_cmdline, &self.markers);
+        self.push(Input::Context { target: key, context: Box::new(context) }, progress)?;
+        for marker in markers {
+            self.push(Input::Marker { target: key, marker }, progress)?;
         }
         Ok(())
     }
@@ -361,8 +380,12 @@ impl<W: Write> Session<W> {
         let records = ring_full.saturating_sub(self.ring_full);
         self.ring_full = ring_full;
         self.reporter.loss(&Loss { ts: clock::unix_s(), records, total: ring_full })?;
-        let gone: Vec<ProcessKey> =
-            self.targets.values().filter(|target| !self.watched.contains(target.pid)).map(Process::key).collect();
+        let gone: Vec<ProcessKey> = self
+            .targets
+            .values()
+            .filter(|target| !self.watched.contains(target.pid))
+            .map(Process::key)
+            .collect();
         for target in gone {
             self.targets.remove(&target.pid);
             self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
@@ -373,6 +396,13 @@ impl<W: Write> Session<W> {
     fn counter(&self, counter: Counter) -> u64 {
         self.counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
     }
+}
+
+/// Lets the event loop wait for a ring buffer.
+fn waitable<T: AsRawFd>(ring: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+    // SAFETY: both kinds of ring own their descriptor, return it always, and close it only when they are dropped,
+    // which the `AsyncFd` does after it has let go of it.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
 }
 
 /// Waits for a log that may not be there.
@@ -459,7 +489,7 @@ fn config(settings: &Settings) -> Config {
 fn redaction(show: ShowCmdline) -> processes::Redact {
     match show {
         ShowCmdline::Full => <[String]>::to_vec,
-        ShowCmdline::Redacted | ShowCmdline::Exe => redact::argv,
+        ShowCmdline::Redacted | ShowCmdline::Exe => redact,
     }
 }
 

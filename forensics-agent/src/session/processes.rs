@@ -95,7 +95,8 @@ impl Processes {
     /// A process that has just executed a program, and is not known yet.
     pub fn executed(&mut self, key: ProcessKey, program: &Program) -> Process {
         // It is there, nearly always; if not, the ledger has what counts.
-        let present = proc::read_process(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key));
+        let present =
+            proc::read_process(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key));
         let mut process = present.unwrap_or_else(|| Process { pid: key.pid, ..Process::default() });
         process.start_boot_ns = key.start_boot_ns;
         self.polish(&mut process);
@@ -104,7 +105,10 @@ impl Processes {
         }
         let process = self.after_exec(&process, program);
         let ancestors = self.ancestors(key, &[]);
-        Process { ancestors: if ancestors.is_empty() { process.ancestors.clone() } else { ancestors }, ..process }
+        Process {
+            ancestors: if ancestors.is_empty() { process.ancestors.clone() } else { ancestors },
+            ..process
+        }
     }
 
     /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
@@ -310,7 +314,8 @@ fn in_ticks(key: ProcessKey) -> ProcessKey {
 
 /// The present parent of a process that is there now.
 fn present_parent(key: ProcessKey) -> Option<ProcessKey> {
-    let process = proc::read_process_alone(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key))?;
+    let process =
+        proc::read_process_alone(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key))?;
     Some(proc::read_process_alone(process.ppid?).ok()?.key())
 }
 

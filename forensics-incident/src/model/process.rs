@@ -17,7 +17,8 @@ impl ProcessKey {
     /// True when both name one process. An unknown start matches on the pid alone, and a start in whole ticks
     /// matches any start within its tick.
     pub fn is(self, other: Self) -> bool {
-        let rounds_to = |tick: u64, exact: u64| tick.is_multiple_of(TICK_NS) && exact / TICK_NS == tick / TICK_NS;
+        let rounds_to =
+            |tick: u64, exact: u64| tick.is_multiple_of(TICK_NS) && exact / TICK_NS == tick / TICK_NS;
         let (a, b) = (self.start_boot_ns, other.start_boot_ns);
         self.pid == other.pid && (a == b || a == 0 || b == 0 || rounds_to(a, b) || rounds_to(b, a))
     }

@@ -39,7 +39,11 @@ pub struct HookTrial {
 
 /// Really loads and attaches each hook, and takes it away again.
 pub fn try_hooks() -> Vec<HookTrial> {
-    let trial = |hook: Hook, error: Option<String>| HookTrial { name: hook.name().to_owned(), ok: error.is_none(), error };
+    let trial = |hook: Hook, error: Option<String>| HookTrial {
+        name: hook.name().to_owned(),
+        ok: error.is_none(),
+        error,
+    };
     match KernelTypes::read() {
         Ok(types) => Kernel::try_hooks(&types)
             .into_iter()

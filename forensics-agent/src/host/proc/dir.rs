@@ -45,7 +45,7 @@ pub enum ProcError {
 impl ProcError {
     /// The kernel's answer about a file, with the two that mean that the process is gone told apart:
     /// `ENOENT` from a lookup and `ESRCH` from a read.
-    pub(super) fn from_errno(pid: u32, file: &'static str, source: Errno) -> Self {
+    pub(in crate::host) fn from_errno(pid: u32, file: &'static str, source: Errno) -> Self {
         match source {
             Errno::NOENT | Errno::SRCH => ProcError::NotFound { pid },
             _ => ProcError::Io { pid, file, source },
