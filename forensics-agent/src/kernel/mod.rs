@@ -1,3 +1,4 @@
 //! The kernel programs: load, attach, decode their records, resolve their stacks.
 
 pub mod btf;
+pub mod mechanism;
