@@ -46,3 +46,6 @@ impl MarkerSpec {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;
