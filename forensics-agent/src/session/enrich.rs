@@ -52,9 +52,7 @@ impl Enricher {
     /// A signal. `known` is the target as it was known before.
     pub fn signal(&mut self, event: &SignalEvent, known: Option<&Process>) -> SignalRecord {
         let mut missing = Vec::new();
-        let stack = self.symbols.resolve(&event.stack);
-        let Classification { mechanism, syscall, stack } =
-            mechanism::classify(&stack, event.signal, event.code);
+        let (Classification { mechanism, syscall, .. }, stack) = self.classify(&event.stack, event.signal);
         if event.flags & signal_flags::STACK_FAULT != 0 {
             missing.push(absent("kernel_stack", "the kernel gave no stack"));
         }
@@ -125,15 +123,24 @@ impl Enricher {
         }
     }
 
+    /// What a kernel stack tells, and its frames that have to do with the record.
+    fn classify(&mut self, addresses: &[u64], signal: u32) -> (Classification, Vec<String>) {
+        let mut symbols = self.symbols.resolve(addresses);
+        let classification = mechanism::classify(&symbols, signal);
+        symbols.truncate(classification.frames.end);
+        symbols.drain(..classification.frames.start.min(symbols.len()));
+        (classification, symbols)
+    }
+
     /// The end of a target. The counts of its signals are read and given back.
     pub fn exit(&mut self, event: &ExitEvent) -> ExitRecord {
-        let stack = self.symbols.resolve(&event.stack);
+        let (_, kernel_stack) = self.classify(&event.stack, 0);
         ExitRecord {
             target: ProcessKey { pid: event.task.tgid, start_boot_ns: event.task.start_boot_ns },
             boot_ns: event.boot_ns,
             wait_status: event.wait_status.unwrap_or(0),
             tid: event.task.tid,
-            kernel_stack: mechanism::strip_tracing(stack),
+            kernel_stack,
             signals_seen: event.signals,
             folds: self.take_folds(event.task.tgid),
         }

@@ -110,8 +110,7 @@ impl<W: Write> Session<W> {
             what: what.to_owned(),
             reason: reason.to_string(),
         };
-        let events = waitable(maps.events)
-            .map_err(|error| failed("waiting for kernel records", &error))?;
+        let events = waitable(maps.events).map_err(|error| failed("waiting for kernel records", &error))?;
         let programs_log = match log.and_then(|_| kernel.logger().ok()) {
             Some(logger) => Some(
                 waitable(logger)
