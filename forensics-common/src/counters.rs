@@ -5,11 +5,9 @@ pub enum Counter {
     RingFull = 0,
     /// Targets that did not fit into the watch map.
     TargetsFull = 1,
-    /// Signals at targets, folded ones included.
-    Signals = 2,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 2;
 }

@@ -111,7 +111,6 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated) {
     };
     // SAFETY: a value of a preallocated map; at worst a reused one is counted up.
     unsafe { atomic::add(&raw mut (*watched).signals, 1) };
-    count(Counter::Signals);
 
     // SAFETY: the helper takes nothing and returns the address of the running task.
     let current = unsafe { bpf_get_current_task() };
