@@ -10,6 +10,8 @@
 pub mod assembly;
 mod attribution;
 pub mod model;
+#[cfg(test)]
+mod sample;
 pub mod signals;
 pub mod text;
 pub mod verdict;

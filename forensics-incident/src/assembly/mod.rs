@@ -273,14 +273,19 @@ impl Assembler {
 
     /// Keeps the number of targets that nobody named bounded; those with an open request stay longest.
     fn make_room(&mut self) {
-        let targets = &self.targets;
-        self.unasked.retain(|key| targets.contains_key(key));
-        if self.unasked.len() < MAX_UNASKED {
-            return;
+        for _ in 0..self.unasked.len() {
+            if self.unasked.len() < MAX_UNASKED {
+                return;
+            }
+            let Some(key) = self.unasked.pop_front() else { return };
+            match self.targets.get(&key) {
+                Some(target) if target.request.is_some() => self.unasked.push_back(key),
+                Some(_) => drop(self.remove(key)),
+                None => {}
+            }
         }
-        let idle = |key: &ProcessKey| targets.get(key).is_some_and(|target| target.request.is_none());
-        let index = self.unasked.iter().position(idle).unwrap_or(0);
-        if let Some(key) = self.unasked.remove(index) {
+        // All of them are waiting for their end: the oldest has waited longest.
+        if let Some(key) = self.unasked.pop_front() {
             self.remove(key);
         }
     }

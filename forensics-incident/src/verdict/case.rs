@@ -191,6 +191,7 @@ pub(super) fn verdict(cause: Cause, intent: Intent, confidence: Confidence, summ
 
 /// Sets foreign text apart from the sentence; it must not end the quotation by itself.
 pub(super) fn quote(text: &str) -> String {
+    let text = if text.is_empty() { "?" } else { text };
     format!("`{}`", text.replace('`', "\\x60"))
 }
 

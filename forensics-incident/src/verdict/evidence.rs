@@ -2,7 +2,7 @@
 
 use crate::attribution::{arrived, is_own};
 use crate::model::{
-    Cause, Mechanism, OutcomeKind, Process, ProcessSummary, RuledOut, Scope, SendResult, Signal,
+    Cause, MarkerKind, Mechanism, OutcomeKind, Process, ProcessSummary, RuledOut, Scope, SendResult, Signal,
 };
 use crate::signals::{SIGABRT, SIGKILL, requests_termination};
 use crate::text::span;
@@ -171,8 +171,8 @@ pub(super) fn around(case: &Case<'_>) -> Vec<String> {
     }
     for marker in facts.markers.iter().filter(|marker| marker.fresh) {
         let kind = match marker.kind {
-            crate::model::MarkerKind::Takeover => "takeover",
-            crate::model::MarkerKind::PlannedStop => "planned-stop",
+            MarkerKind::Takeover => "takeover",
+            MarkerKind::PlannedStop => "planned-stop",
         };
         let whom = if marker.names_target { "names this process" } else { "does not name this process" };
         said.push(format!("A fresh {kind} marker, {}, {whom}.", quote(&marker.path)));

@@ -10,8 +10,6 @@ mod evidence;
 mod lineage;
 mod rules;
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
 mod timeout_args;
 

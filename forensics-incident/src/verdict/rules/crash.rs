@@ -90,3 +90,81 @@ fn facts(case: &Case<'_>, signal: &Signal) -> Vec<String> {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Confidence, SiCode};
+    use crate::sample::{exited, kill, killed, nginx, process, signal};
+    use crate::verdict::{Show, judge};
+
+    fn fault_of(number: u32, code: &str, address: Option<u64>) -> Signal {
+        Signal {
+            si_code: SiCode(code.to_owned()),
+            fault_address: address,
+            instruction_pointer: Some(0x4010),
+            current: Some(nginx()),
+            ..signal(100.0, number, Mechanism::Fault, None)
+        }
+    }
+
+    #[test]
+    fn faults() {
+        for (number, code, address, words) in [
+            (SIGSEGV, "SEGV_MAPERR", Some(8), "null pointer (address 0x8)"),
+            (SIGSEGV, "SEGV_MAPERR", Some(0xdead_0000), "address 0xdead0000, where it has no memory"),
+            (SIGSEGV, "SEGV_ACCERR", Some(0x1000), "does not permit"),
+            (SIGSEGV, "SI_KERNEL", None, "memory that it may not use"),
+            (SIGBUS, "BUS_ADRERR", Some(0x7000), "mapped file"),
+            (SIGFPE, "FPE_INTDIV", None, "divided by zero"),
+            (SIGILL, "ILL_ILLOPN", None, "instruction"),
+            (SIGTRAP, "TRAP_BRKPT", None, "breakpoint"),
+        ] {
+            let facts = killed(nginx(), 100.0, number, vec![fault_of(number, code, address)]);
+            let verdict = judge(&facts, Show::Cmdline);
+            assert_eq!((verdict.cause, verdict.confidence), (Cause::Crash, Confidence::Certain));
+            assert!(verdict.summary.contains(words), "{}", verdict.summary);
+            assert_eq!((verdict.intent, verdict.culprit), (Intent::Fault, Some(nginx())));
+        }
+    }
+
+    #[test]
+    fn abort() {
+        let own = signal(100.0, SIGABRT, Mechanism::Tgkill, Some(nginx()));
+        let mut facts = killed(nginx(), 100.0, SIGABRT, vec![own]);
+        facts.outcome.core_dumped = true;
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::Crash);
+        assert!(verdict.summary.contains("abort()"), "{}", verdict.summary);
+        assert!(verdict.advice.unwrap().contains("coredumpctl info 812"));
+    }
+
+    #[test]
+    fn a_handler_that_raises_the_fault_again_is_still_a_crash() {
+        let again = signal(100.1, SIGSEGV, Mechanism::Tgkill, Some(nginx()));
+        let facts = killed(nginx(), 100.1, SIGSEGV, vec![fault_of(SIGSEGV, "SEGV_MAPERR", Some(0)), again]);
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::Crash);
+    }
+
+    #[test]
+    fn broken_memory_is_not_its_fault() {
+        let sent = signal(100.0, SIGBUS, Mechanism::MemoryFailure, None);
+        let verdict = judge(&killed(nginx(), 100.0, SIGBUS, vec![sent]), Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::Crash, None));
+    }
+
+    #[test]
+    fn near_misses() {
+        let killer = || process(5, "kill -SEGV 812");
+        for number in [SIGSEGV, SIGABRT] {
+            let sent =
+                judge(&killed(nginx(), 100.0, number, vec![kill(100.0, number, killer())]), Show::Cmdline);
+            assert_eq!(sent.cause, Cause::ExternalKill);
+        }
+        let raised = signal(100.0, SIGSEGV, Mechanism::Tgkill, Some(nginx()));
+        let raised = judge(&killed(nginx(), 100.0, SIGSEGV, vec![raised]), Show::Cmdline);
+        assert_eq!(raised.cause, Cause::SelfKill);
+        let handled = fault_of(SIGSEGV, "SEGV_MAPERR", Some(0));
+        assert_eq!(judge(&exited(nginx(), 101.0, 1, None, vec![handled]), Show::Cmdline).cause, Cause::Exit);
+    }
+}

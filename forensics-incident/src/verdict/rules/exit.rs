@@ -54,3 +54,68 @@ fn impostor(code: i32) -> Option<String> {
     let number = u32::try_from(code.checked_sub(128)?).ok()?;
     (1..=64).contains(&number).then(|| signals::name(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{exited, ignored, kill, nginx, process};
+    use crate::signals::{SIGHUP, SIGTERM};
+    use crate::verdict::{Show, judge};
+
+    #[test]
+    fn by_itself() {
+        let verdict = judge(&exited(nginx(), 100.0, 0, None, Vec::new()), Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::Exit, Confidence::Certain));
+        assert_eq!(verdict.summary, "`nginx` (pid 812) exited with status 0 by itself; no signal led to it.");
+        assert_eq!(verdict.ruled_out.len(), 2);
+    }
+
+    #[test]
+    fn impostors() {
+        for (code, signal) in [
+            (129, Some("SIGHUP")),
+            (137, Some("SIGKILL")),
+            (143, Some("SIGTERM")),
+            (192, Some("SIGRTMAX")),
+            (193, None),
+            (255, None),
+            (128, None),
+            (124, None),
+            (1, None),
+        ] {
+            let verdict = judge(&exited(nginx(), 100.0, code, None, Vec::new()), Show::Cmdline);
+            assert_eq!(verdict.cause, Cause::Exit, "{code}");
+            let called_out = format!("was not killed by {}", signal.unwrap_or("SIG"));
+            assert_eq!(verdict.summary.contains(&called_out), signal.is_some(), "{}", verdict.summary);
+            assert_eq!(verdict.advice.is_some(), signal.is_some());
+        }
+    }
+
+    #[test]
+    fn what_did_not_lead_to_it_is_told() {
+        let killer = || process(5, "kill 812");
+        let signals = vec![kill(10.0, SIGHUP, killer()), ignored(kill(99.0, SIGTERM, killer()))];
+        let verdict = judge(&exited(nginx(), 100.0, 1, None, signals), Show::Cmdline);
+        let said = verdict.evidence.join("\n");
+        assert!(said.contains("1 min 30 s before the end, too long ago to be the reason"), "{said}");
+        assert!(said.contains("1 s before the end, and was ignored"), "{said}");
+        assert!(!verdict.ruled_out.iter().any(|out| out.cause == Cause::ExternalKill));
+    }
+
+    #[test]
+    fn an_exit_after_a_handled_signal_is_not_its_own() {
+        let signals = vec![kill(99.0, SIGTERM, process(5, "kill 812"))];
+        let verdict = judge(&exited(nginx(), 100.0, 143, Some(1.0), signals), Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::ExternalKill);
+    }
+
+    #[test]
+    fn a_lost_record_leaves_doubt() {
+        let mut facts = exited(nginx(), 100.0, 0, None, Vec::new());
+        facts.lost.records = 2;
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!(verdict.confidence, Confidence::Likely);
+        assert!(verdict.evidence.iter().any(|said| said.starts_with("2 signals at it were counted")));
+        assert!(!verdict.ruled_out.iter().any(|out| out.cause == Cause::ExternalKill));
+    }
+}

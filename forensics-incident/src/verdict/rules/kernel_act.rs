@@ -190,3 +190,137 @@ fn key(signal: &Signal) -> String {
 fn passed(signal: &Signal, names: &[&str]) -> bool {
     signal.kernel_stack.iter().any(|frame| names.iter().any(|name| frame.starts_with(name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{exited, kill, killed, nginx, process, signal};
+    use crate::signals::{SIGALRM, SIGHUP, SIGIO, SIGKILL, SIGPIPE, SIGSYS, SIGTERM, SIGXCPU, SIGXFSZ};
+    use crate::verdict::{Show, judge};
+
+    fn raised(number: u32, mechanism: Mechanism, stack: &[&str], current: &Process) -> Verdict {
+        let mut raised = signal(99.9, number, mechanism, None);
+        raised.current = Some(current.clone());
+        raised.kernel_stack = stack.iter().map(ToString::to_string).collect();
+        judge(&killed(nginx(), 100.0, number, vec![raised]), Show::Cmdline)
+    }
+
+    #[test]
+    fn the_plain_reading_of_each_path() {
+        use Mechanism as M;
+        let bystander = process(77, "bystander --innocent");
+        // (signal, mechanism, stack, cause, `current` is the culprit, words)
+        for (number, mechanism, stack, cause, blamed, words) in [
+            (
+                SIGKILL,
+                M::Oom,
+                &["mem_cgroup_out_of_memory"][..],
+                Cause::Oom,
+                false,
+                "memory cgroup reached its limit",
+            ),
+            (
+                SIGKILL,
+                M::Oom,
+                &["__alloc_pages_slowpath"],
+                Cause::Oom,
+                false,
+                "the machine ran out of memory",
+            ),
+            (SIGKILL, M::Oom, &["memory_max_write"], Cause::Oom, true, "lowered the memory limit"),
+            (
+                SIGTERM,
+                M::ParentDeath,
+                &["do_exit", "do_group_exit"],
+                Cause::ParentDeath,
+                true,
+                "its parent, ",
+            ),
+            (
+                SIGKILL,
+                M::PidNamespaceExit,
+                &["zap_pid_ns_processes"],
+                Cause::PidNamespaceExit,
+                true,
+                "the init of",
+            ),
+            (SIGINT, M::TtyInterrupt, &["isig"], Cause::TerminalInterrupt, false, "^C was typed"),
+            (SIGQUIT, M::TtyInterrupt, &["isig"], Cause::TerminalInterrupt, false, "^\\ was typed"),
+            (SIGHUP, M::TtyHangup, &["__tty_hangup"], Cause::TerminalHangup, true, "went away, closed by"),
+            (
+                SIGHUP,
+                M::SessionLeaderExit,
+                &["disassociate_ctty"],
+                Cause::TerminalHangup,
+                true,
+                "the leader of",
+            ),
+            (SIGHUP, M::OrphanedPgrp, &["kill_orphaned_pgrp"], Cause::TerminalHangup, false, "was stopped"),
+            (SIGXCPU, M::CpuLimit, &[], Cause::ResourceLimit, false, "RLIMIT_CPU"),
+            (SIGXCPU, M::RtLimit, &[], Cause::ResourceLimit, false, "RLIMIT_RTTIME"),
+            (SIGXFSZ, M::FileSizeLimit, &[], Cause::ResourceLimit, false, "RLIMIT_FSIZE"),
+            (
+                SIGKILL,
+                M::Ptrace,
+                &["exit_ptrace"],
+                Cause::Debugger,
+                true,
+                "its tracer, `bystander --innocent`",
+            ),
+            (SIGKILL, M::Bpf, &[], Cause::Unknown, false, "BPF"),
+            (SIGKILL, M::Sysrq, &[], Cause::Unknown, false, "SysRq"),
+            (SIGKILL, M::Unknown, &["odd_path", "odder"], Cause::Unknown, false, "`odd_path < odder`"),
+        ] {
+            let verdict = raised(number, mechanism, stack, &bystander);
+            assert_eq!(verdict.cause, cause, "{mechanism:?}");
+            assert!(verdict.summary.contains(words), "{}", verdict.summary);
+            assert_eq!(verdict.culprit, blamed.then(|| bystander.clone()), "{mechanism:?}");
+            let named = format!("{verdict:?}").contains("innocent");
+            assert_eq!(named, blamed, "{mechanism:?}: a bystander is not even named");
+        }
+    }
+
+    #[test]
+    fn what_it_did_itself() {
+        use Mechanism as M;
+        for (number, mechanism, cause) in [
+            (SIGALRM, M::Timer, Cause::Timer),
+            (SIGPIPE, M::BrokenPipe, Cause::BrokenPipe),
+            (SIGIO, M::AsyncIo, Cause::AsyncIo),
+            (SIGSYS, M::Seccomp, Cause::Seccomp),
+        ] {
+            let verdict = raised(number, mechanism, &[], &process(77, "bystander"));
+            assert_eq!((verdict.cause, verdict.culprit), (cause, Some(nginx())));
+        }
+    }
+
+    #[test]
+    fn a_kernel_thread_is_never_to_blame() {
+        let worker = Process { ppid: Some(2), ..process(44, "kworker/u8:0") };
+        let verdict = raised(SIGHUP, Mechanism::TtyHangup, &["__tty_hangup"], &worker);
+        assert_eq!(verdict.culprit, None);
+        assert!(!verdict.summary.contains("kworker"), "{}", verdict.summary);
+    }
+
+    #[test]
+    fn a_thread_that_ends_is_not_its_process() {
+        let parent = Process { tid: Some(78), ..process(77, "tokio") };
+        let verdict = raised(SIGTERM, Mechanism::ParentDeath, &["do_exit", "__x64_sys_exit"], &parent);
+        assert!(verdict.summary.contains("the thread of `tokio`"), "{}", verdict.summary);
+        let verdict = raised(SIGTERM, Mechanism::ParentDeath, &["do_exit", "do_group_exit"], &parent);
+        assert!(verdict.summary.contains("its parent, `tokio`"), "{}", verdict.summary);
+    }
+
+    #[test]
+    fn an_exit_after_a_kernels_signal_is_likely_at_most() {
+        let sent = signal(99.0, SIGHUP, Mechanism::TtyHangup, None);
+        let verdict = judge(&exited(nginx(), 100.0, 0, Some(1.0), vec![sent]), Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::TerminalHangup, Confidence::Likely));
+    }
+
+    #[test]
+    fn what_a_process_sent_is_not_the_kernels() {
+        let facts = killed(nginx(), 100.0, SIGKILL, vec![kill(99.9, SIGKILL, process(5, "kill -9 812"))]);
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill);
+    }
+}

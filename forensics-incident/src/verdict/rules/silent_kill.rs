@@ -58,3 +58,61 @@ fn guess(case: &Case<'_>, pending: bool) -> (Confidence, &'static str) {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Context, Signal};
+    use crate::sample::{ignored, kill, killed, nginx, process};
+    use crate::verdict::{Show, judge};
+
+    #[test]
+    fn what_fits() {
+        for (frame, words, confidence) in [
+            ("__secure_computing_strict", "seccomp", Confidence::Likely),
+            ("__seccomp_filter", "seccomp", Confidence::Likely),
+            ("make_task_dead", "oops", Confidence::Likely),
+            ("ptrace_stop.part.0", "traced", Confidence::Likely),
+            ("get_signal", "would look like this", Confidence::Possible),
+        ] {
+            let mut facts = killed(nginx(), 100.0, 9, Vec::new());
+            facts.outcome.kernel_stack = vec!["do_exit".to_owned(), frame.to_owned()];
+            let verdict = judge(&facts, Show::Cmdline);
+            assert_eq!((verdict.cause, verdict.culprit), (Cause::SilentKill, None));
+            assert!(verdict.summary.contains(words), "{}", verdict.summary);
+            assert_eq!(verdict.confidence, confidence, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_tracer_and_lost_records_fit_too() {
+        let mut facts = killed(nginx(), 100.0, 9, Vec::new());
+        facts.context = Some(Context { tracer_pid: Some(77), ..Context::default() });
+        let verdict = judge(&facts, Show::Cmdline);
+        assert!(verdict.summary.contains("inject"), "{}", verdict.summary);
+        assert!(verdict.evidence.contains(&"It was being traced by (pid 77).".to_owned()));
+        facts.context = None;
+        facts.lost.records = 3;
+        assert!(judge(&facts, Show::Cmdline).summary.contains("records of signals at it were lost"));
+    }
+
+    #[test]
+    fn a_signal_that_did_not_arrive_announces_nothing() {
+        let killer = || process(5, "kill -9 812");
+        let facts = killed(nginx(), 100.0, 9, vec![ignored(kill(99.0, 9, killer()))]);
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::SilentKill);
+        assert!(verdict.evidence.iter().any(|said| said.contains("was seen and was ignored")));
+        let pending = Signal { result: SendResult::AlreadyPending, ..kill(99.0, 9, killer()) };
+        let verdict = judge(&killed(nginx(), 100.0, 9, vec![pending]), Show::Cmdline);
+        assert!(verdict.summary.contains("already pending"), "{}", verdict.summary);
+        let another = judge(&killed(nginx(), 100.0, 9, vec![kill(99.0, 15, killer())]), Show::Cmdline);
+        assert_eq!(another.cause, Cause::SilentKill);
+    }
+
+    #[test]
+    fn an_announced_death_is_not_silent() {
+        let facts = killed(nginx(), 100.0, 9, vec![kill(99.0, 9, process(5, "kill -9 812"))]);
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill);
+    }
+}

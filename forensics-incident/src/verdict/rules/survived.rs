@@ -50,3 +50,42 @@ fn why(signal: &Signal) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Facts, Mechanism};
+    use crate::sample::{ignored, incident, kill, nginx, process, signal, systemd};
+    use crate::signals::SIGTERM;
+    use crate::verdict::{Show, judge};
+
+    fn alive(signal: Signal) -> Facts {
+        let mut facts = incident(nginx(), 400.0, vec![signal]);
+        facts.outcome.kind = OutcomeKind::Survived;
+        facts.outcome.after_s = Some(300.0);
+        facts
+    }
+
+    #[test]
+    fn asked_and_alive() {
+        let killer = process(5, "kill 812");
+        let verdict = judge(&alive(ignored(kill(100.0, SIGTERM, killer.clone()))), Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::Survived, Confidence::Certain));
+        assert_eq!(verdict.culprit, Some(killer));
+        assert_eq!(
+            verdict.summary,
+            "`nginx` (pid 812) is still alive 5 min 0 s after SIGTERM from `kill 812` (pid 5, user id 1000), which it ignores."
+        );
+    }
+
+    #[test]
+    fn a_manager_a_terminal_and_a_kill() {
+        let verdict = judge(&alive(kill(100.0, SIGTERM, systemd())), Show::Cmdline);
+        assert_eq!(verdict.culprit, None);
+        let verdict = judge(&alive(signal(100.0, SIGHUP, Mechanism::TtyHangup, None)), Show::Cmdline);
+        assert!(verdict.summary.contains("a hangup of its terminal"), "{}", verdict.summary);
+        assert_eq!((verdict.culprit, verdict.intent), (None, Intent::Automatic));
+        let verdict = judge(&alive(kill(100.0, SIGKILL, process(5, "kill"))), Show::Cmdline);
+        assert!(verdict.advice.unwrap().contains("/proc/812/stack"));
+    }
+}

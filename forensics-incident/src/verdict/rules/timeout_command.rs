@@ -170,3 +170,147 @@ fn expired(surest: Confidence, summary: String, fit: Fit) -> Verdict {
     verdict.advice = Some("Give timeout(1) more time, or find out what took the command so long.".to_owned());
     verdict
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Facts, Process};
+    use crate::sample::{exited, ignored, kill, killed, nginx, ns, process, signal, under};
+    use crate::signals::SIGTERM;
+    use crate::verdict::{Show, judge};
+
+    /// `cmdline` that started in the hundredth second under `timeout`.
+    fn child_of(timeout: &Process, cmdline: &str) -> Process {
+        let child = Process { start_boot_ns: ns(100.0), ..process(812, cmdline) };
+        under(child, &[timeout.clone(), process(4402, "-bash")])
+    }
+
+    fn killed_by(timeout: &str, elapsed: f64, number: u32) -> Verdict {
+        let timeout = process(800, timeout);
+        let at = 100.0 + elapsed;
+        let sent = kill(at, number, timeout.clone());
+        judge(&killed(child_of(&timeout, "sleep 9"), at, number, vec![sent]), Show::Cmdline)
+    }
+
+    #[test]
+    fn the_child_of_an_expired_timeout() {
+        let verdict = killed_by("timeout 1 sleep 9", 1.002, SIGTERM);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::TimeoutCommand, Confidence::Certain));
+        assert_eq!(
+            verdict.summary,
+            "timeout(1) stopped `sleep` (pid 812) with SIGTERM after 1 s: `timeout 1 sleep 9` (pid 800) ran out."
+        );
+        assert_eq!(verdict.culprit.map(|culprit| culprit.pid), Some(800));
+        assert!(verdict.evidence.contains(&"timeout was given 1 s, and 1 s had passed.".to_owned()));
+    }
+
+    #[test]
+    fn what_the_time_says() {
+        use Cause::{ExternalKill, TimeoutCommand};
+        use Confidence::{Certain, Likely};
+        for (timeout, elapsed, number, cause, confidence) in [
+            ("timeout 10 x", 10.3, SIGTERM, TimeoutCommand, Certain),
+            ("timeout 10 x", 9.99, SIGTERM, TimeoutCommand, Certain),
+            ("timeout 10 x", 60.0, SIGTERM, TimeoutCommand, Likely),
+            ("timeout -s KILL 10 x", 10.0, SIGKILL, TimeoutCommand, Certain),
+            ("timeout -k 5 10 x", 15.0, SIGKILL, TimeoutCommand, Certain),
+            ("timeout -k 5 10 x", 10.0, SIGTERM, TimeoutCommand, Certain),
+            // The wrapper may have changed its title or lost its arguments.
+            ("timeout", 10.0, SIGTERM, TimeoutCommand, Likely),
+            ("busybox timeout 10 x", 10.0, SIGTERM, TimeoutCommand, Certain),
+            // Somebody signalled timeout, which passed it on.
+            ("timeout 10 x", 3.0, SIGTERM, ExternalKill, Likely),
+            ("timeout 10 x", 10.0, SIGKILL, ExternalKill, Likely),
+            ("timeout -k 5 10 x", 7.0, SIGKILL, ExternalKill, Likely),
+            ("timeout 0 x", 10.0, SIGTERM, ExternalKill, Likely),
+        ] {
+            let verdict = killed_by(timeout, elapsed, number);
+            assert_eq!(
+                (verdict.cause, verdict.confidence),
+                (cause, confidence),
+                "{timeout} {elapsed} {number}"
+            );
+            assert_eq!(verdict.culprit.is_some(), cause == TimeoutCommand);
+        }
+    }
+
+    #[test]
+    fn a_stranger_called_timeout() {
+        let stranger = process(800, "timeout 1 sleep 9");
+        let sent = kill(1000.0, SIGTERM, stranger);
+        let verdict = judge(&killed(nginx(), 1000.0, SIGTERM, vec![sent]), Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::ExternalKill);
+    }
+
+    #[test]
+    fn a_child_that_handles_the_request() {
+        let timeout = process(800, "timeout 1 server");
+        let sent = kill(101.0, SIGTERM, timeout.clone());
+        let facts = exited(child_of(&timeout, "server"), 101.5, 0, Some(0.5), vec![sent]);
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::TimeoutCommand, Confidence::Likely));
+        assert!(
+            verdict.summary.contains("exited with status 0, 500 ms after SIGTERM"),
+            "{}",
+            verdict.summary
+        );
+    }
+
+    fn timeout(cmdline: &str) -> Process {
+        Process { start_boot_ns: ns(100.0), ..under(process(800, cmdline), &[process(4402, "-bash")]) }
+    }
+
+    fn alarm(at: f64) -> Signal {
+        signal(at, SIGALRM, Mechanism::Timer, None)
+    }
+
+    fn group_copy(of: &Process, at: f64, number: u32) -> Signal {
+        Signal { syscall_args: Some(vec![0, i64::from(number)]), ..kill(at, number, of.clone()) }
+    }
+
+    #[test]
+    fn the_timeout_itself() {
+        let target = timeout("timeout 1 sleep 9");
+        let copy = ignored(group_copy(&target, 101.0, SIGTERM));
+        for signals in [vec![alarm(101.0), copy.clone()], vec![copy]] {
+            let after = signals.first().filter(|s| s.signal_num == SIGALRM).map(|_| 0.1);
+            let verdict = judge(&exited(target.clone(), 101.1, 124, after, signals), Show::Cmdline);
+            assert_eq!((verdict.cause, verdict.confidence), (Cause::TimeoutCommand, Confidence::Certain));
+            assert_eq!(verdict.summary, "timeout(1) stopped `sleep 9` after 1 s.");
+            assert_eq!(verdict.chain[0].actor, "`-bash` (pid 4402)");
+        }
+    }
+
+    #[test]
+    fn the_timeout_that_had_to_kill() {
+        let target = timeout("timeout -k 1 1 stubborn");
+        let signals = vec![
+            alarm(101.0),
+            ignored(group_copy(&target, 101.0, SIGTERM)),
+            group_copy(&target, 102.0, SIGKILL),
+        ];
+        let verdict = judge(&killed(target, 102.0, SIGKILL, signals), Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::TimeoutCommand);
+        assert_eq!(
+            verdict.summary,
+            "timeout(1) stopped `stubborn` after 1 s with SIGKILL, and itself with it."
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_an_expired_timeout() {
+        let target = timeout("timeout 100 sh x");
+        let bare = judge(&exited(target.clone(), 101.0, 124, None, Vec::new()), Show::Cmdline);
+        assert_eq!(bare.cause, Cause::Exit, "its command exited with 124");
+        let killer = process(5, "kill 800");
+        let signals = vec![
+            kill(110.0, SIGTERM, killer.clone()),
+            ignored(group_copy(&target, 110.0, SIGTERM)),
+            signal(110.1, SIGTERM, Mechanism::Tgkill, Some(target.clone())),
+        ];
+        let relayed = judge(&killed(target.clone(), 110.1, SIGTERM, signals.clone()), Show::Cmdline);
+        assert_eq!((relayed.cause, relayed.culprit), (Cause::ExternalKill, Some(killer)));
+        let facts: Facts = exited(target, 110.1, 143, Some(0.1), signals[..2].to_vec());
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill);
+    }
+}
