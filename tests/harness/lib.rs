@@ -1,1 +1,32 @@
 //! The harness of the real-kernel tests.
+//!
+//! A test starts a [`Victim`], lets the [`Agent`] watch it, has a [`killer`] do its work, and looks at the
+//! [`Record`] of the incident. Nothing sleeps: victims and the agent say when they are ready, and whatever is
+//! waited for has a deadline.
+
+mod agent;
+mod cgroup;
+mod killer;
+mod lines;
+mod needs;
+mod process;
+mod programs;
+mod record;
+mod run;
+mod terminal;
+mod trial;
+mod victim;
+mod workdir;
+
+pub use agent::Agent;
+pub use cgroup::MemoryCgroup;
+pub use killer::{Killer, killer};
+pub use needs::{Skip, needs_program, needs_root};
+pub use process::{Finished, PATIENCE, find_process, output, wait};
+pub use programs::{agent_program, killer_program, victim_program};
+pub use record::Record;
+pub use run::{Ran, Run};
+pub use terminal::Terminal;
+pub use trial::{main, test};
+pub use victim::Victim;
+pub use workdir::{WorkDir, unique};

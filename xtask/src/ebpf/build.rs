@@ -42,6 +42,9 @@ pub(super) fn recipe() -> [&'static str; 2] {
 
 /// Builds in `directory` and returns the stripped object.
 pub(super) fn object(toolchain: &Toolchain, directory: &Path, architecture: Architecture) -> Result<Vec<u8>> {
+    // First of all, so that the registry's directories exist when their names are to be remapped.
+    command::run(toolchain.cargo().current_dir(workspace::root()).args(["fetch", "--locked", "--quiet"]))?;
+
     let mut cargo = toolchain.cargo();
     cargo.current_dir(workspace::root());
     cargo.args(["build", "--locked", "--package", PACKAGE, "--profile", PROFILE]);
@@ -52,21 +55,36 @@ pub(super) fn object(toolchain: &Toolchain, directory: &Path, architecture: Arch
     command::run(&mut cargo)?;
 
     let linked = directory.join(TARGET).join(PROFILE).join(PACKAGE);
-    let stripped = linked.with_extension("o");
     // DWARF goes; `.BTF` and `.BTF.ext` stay, which the kernel needs to load the programs.
-    command::run(Command::new(toolchain.objcopy()).arg("--strip-debug").args([&linked, &stripped]))?;
+    strip(toolchain, &linked, &["--strip-debug"])
+}
+
+/// What of an object runs: its programs, maps and symbols, without the types and source lines in its BTF.
+pub(super) fn programs(toolchain: &Toolchain, directory: &Path, object: &[u8]) -> Result<Vec<u8>> {
+    let path = directory.join("whole.o");
+    std::fs::write(&path, object).with_context(|| format!("cannot write {}", path.display()))?;
+    strip(toolchain, &path, &["--remove-section=.BTF", "--remove-section=.BTF.ext"])
+}
+
+fn strip(toolchain: &Toolchain, object: &Path, how: &[&str]) -> Result<Vec<u8>> {
+    let stripped = object.with_extension("stripped");
+    command::run(Command::new(toolchain.objcopy()).args(how).args([object, &stripped]))?;
     std::fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
 }
 
 fn flags(toolchain: &Toolchain, architecture: Architecture) -> Vec<String> {
     let mut flags: Vec<String> = recipe().map(str::to_owned).into();
     flags.push(format!("--cfg=bpf_target_arch=\"{architecture}\""));
-    // Source paths stand in the line information of `.BTF.ext`.
-    for (path, name) in [
+    let mut names = vec![
         (workspace::root().to_owned(), "/forensics-agent"),
         (workspace::cargo_home(), "/cargo"),
         (toolchain.library_source().to_owned(), "/rust"),
-    ] {
+    ];
+    // Named after the registry's address, so a mirror would show. The last prefix that fits wins.
+    let registries = workspace::cargo_home().join("registry/src").read_dir().into_iter().flatten().flatten();
+    names.extend(registries.map(|registry| (registry.path(), "/cargo/registry")));
+    // Source paths stand in the line information of `.BTF.ext`.
+    for (path, name) in names {
         for path in spellings(path) {
             flags.push(format!("--remap-path-prefix={}={name}", path.display()));
         }

@@ -1,0 +1,39 @@
+//! Where the programs under test are: beside the test programs, in Cargo's target directory.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The agent.
+///
+/// # Errors
+/// When it was not built.
+pub fn agent_program() -> Result<PathBuf> {
+    built("forensics-agent")
+}
+
+/// The program that is killed, `programs/victim.rs`.
+///
+/// # Errors
+/// When it was not built.
+pub fn victim_program() -> Result<PathBuf> {
+    built("victim")
+}
+
+/// The program that kills, `programs/killer.rs`.
+///
+/// # Errors
+/// When it was not built.
+pub fn killer_program() -> Result<PathBuf> {
+    built("killer")
+}
+
+fn built(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe().context("cannot find the test program itself")?;
+    // target/PROFILE/deps/TEST-HASH
+    let profile =
+        test.parent().and_then(std::path::Path::parent).context("the test program has no directory")?;
+    let path = profile.join(name);
+    ensure!(path.is_file(), "{} is not built; run `cargo xtask test`, which builds it", path.display());
+    Ok(path)
+}

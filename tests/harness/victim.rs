@@ -1,0 +1,89 @@
+//! Processes to be killed.
+
+use std::io::Write as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::lines::Lines;
+use crate::process::{put_down, wait};
+use crate::{PATIENCE, victim_program};
+
+/// A running victim that has set up what it was told to. It is killed with the value.
+#[derive(Debug)]
+pub struct Victim {
+    child: Child,
+    lines: Lines,
+    ready: Vec<String>,
+}
+
+impl Victim {
+    /// Starts `programs/victim.rs` in a mode, as `["ignore", "15"]`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(mode: &[&str]) -> Result<Self> {
+        Self::spawn(Command::new(victim_program()?).args(mode))
+    }
+
+    /// Starts a command that prints `ready …` as the victim does.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take().context("the victim has no standard output")?;
+        let mut victim = Self { child, lines: Lines::new(stdout), ready: Vec::new() };
+        let line = victim.line().with_context(|| format!("{command:?}"))?;
+        let Some(words) = line.strip_prefix("ready") else { bail!("{command:?} said {line:?}, not ready") };
+        victim.ready = words.split_whitespace().map(str::to_owned).collect();
+        Ok(victim)
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The numbers that it told when it got ready: its own pid, or its thread ids.
+    ///
+    /// # Errors
+    /// When it said something else.
+    pub fn told(&self) -> Result<Vec<u32>> {
+        self.ready.iter().map(|word| word.parse().with_context(|| format!("{word:?}"))).collect()
+    }
+
+    /// Lets it do what it was started for.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn go(&mut self) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("the victim has no standard input")?;
+        stdin.write_all(b"\n").context("the victim does not listen")
+    }
+
+    /// The next line that it or a child of it prints.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub fn line(&self) -> Result<String> {
+        let line = self.lines.next(Instant::now() + PATIENCE).context("the victim says nothing")?;
+        Ok(line.context("the victim closed its standard output")?.trim_end().to_owned())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it is still alive after [`PATIENCE`].
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        wait(&mut self.child, PATIENCE)
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        put_down(&mut self.child);
+    }
+}

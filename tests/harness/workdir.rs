@@ -1,0 +1,51 @@
+//! Directories for one test.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result};
+
+/// A directory that anyone may enter, removed with the value.
+#[derive(Debug)]
+pub struct WorkDir(PathBuf);
+
+impl WorkDir {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// As `mkdir(2)`.
+    pub fn new() -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("forensics-tests-{}", unique()));
+        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        Ok(Self(path))
+    }
+
+    /// A path in it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Copies a program into it under another name.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn copy(&self, program: &Path, name: impl AsRef<Path>) -> Result<PathBuf> {
+        let copy = self.join(name);
+        std::fs::copy(program, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+        Ok(copy)
+    }
+}
+
+impl Drop for WorkDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A word that no other test uses.
+pub fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}

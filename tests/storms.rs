@@ -1,0 +1,88 @@
+//! Many signals, and many victims: each is accounted for.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use harness::{Agent, Record, Victim, killer, test, unique, victim_program};
+use libc::{SIGKILL, SIGUSR1};
+
+fn main() -> ExitCode {
+    harness::main(vec![
+        test("fifty_thousand_signals_before_the_kill", fifty_thousand_signals_before_the_kill),
+        test("fifty_thousand_ignored_signals", fifty_thousand_ignored_signals),
+        test("two_hundred_victims_at_once", two_hundred_victims_at_once),
+    ])
+}
+
+const STORM: u64 = 50_000;
+
+fn fifty_thousand_signals_before_the_kill() -> Result<()> {
+    storm("handle")
+}
+
+fn fifty_thousand_ignored_signals() -> Result<()> {
+    storm("ignore")
+}
+
+fn storm(mode: &str) -> Result<()> {
+    let victim = Victim::start(&[mode, &SIGUSR1.to_string()])?;
+    let mut agent = Agent::watch_pid(victim.pid())?;
+    let pid = victim.pid().to_string();
+    let killer = killer(&["storm", &pid, &SIGUSR1.to_string(), &STORM.to_string(), "9"])?;
+    let incident = agent.incident_of(victim.pid())?;
+    incident.expect_killed(SIGKILL)?;
+    let signal = incident.expect_last_signal(SIGKILL, "kill")?;
+    killer.expect_blamed(&incident, &signal)?;
+    let (usr1, kill) = (count(&incident, SIGUSR1)?, count(&incident, SIGKILL)?);
+    ensure!(usr1 == STORM, incident.fault(format!("{usr1} of {STORM} signals are accounted for")));
+    ensure!(kill == 1, incident.fault(format!("{kill} SIGKILLs instead of one")));
+    agent.stop()?;
+    Ok(())
+}
+
+/// How often a signal came: folded ones count.
+fn count(incident: &Record, number: i32) -> Result<u64> {
+    let mut count = 0;
+    for index in 0..incident.list("signals")?.len() {
+        if incident.at(&format!("signals.{index}.signal_num")) == number {
+            count += 1 + incident.number(&format!("signals.{index}.repeated"))?;
+        }
+    }
+    Ok(count)
+}
+
+fn two_hundred_victims_at_once() -> Result<()> {
+    const VICTIMS: usize = 200;
+    let tag = unique();
+    let mut victims = Vec::new();
+    let mut group = 0;
+    for _ in 0..VICTIMS {
+        let mut command = Command::new(victim_program()?);
+        let victim = Victim::spawn(command.args(["sleep", &tag]).process_group(group))?;
+        if group == 0 {
+            group = i32::try_from(victim.pid()).context("a pid beyond the range")?;
+        }
+        victims.push(victim);
+    }
+    let mut agent = Agent::watch(&["--match", &format!("victim sleep {tag}$")])?;
+    let targets = agent.ready().list("targets")?.len();
+    ensure!(targets == VICTIMS, agent.ready().fault(format!("{targets} targets")));
+    let killer = killer(&["pgrp", &group.to_string(), "9"])?;
+    for victim in &victims {
+        let incident = agent.incident_of(victim.pid())?;
+        incident.expect_killed(SIGKILL)?;
+        let signal = incident.expect_last_signal(SIGKILL, "kill")?;
+        killer.expect_blamed(&incident, &signal)?;
+    }
+    let rest = agent.stop()?;
+    let more: BTreeSet<u64> = rest
+        .iter()
+        .filter(|record| record.is("incident"))
+        .map(|record| record.number("target.pid"))
+        .collect::<Result<_>>()?;
+    ensure!(more.is_empty(), "more than one incident for {more:?}");
+    ensure!(!rest.iter().any(|record| record.is("loss")), "records were lost: {rest:?}");
+    Ok(())
+}
