@@ -1,6 +1,6 @@
 //! Why the target died: a pure function of the facts, one rule per cause.
 //!
-//! [`judge`] asks the [`rules`] in turn; the first that has its evidence explains the incident. What holds
+//! [`judge`] asks the rules in turn; the first that has its evidence explains the incident. What holds
 //! for every verdict stands here: lost records bound the confidence, and no foreign character
 //! leaves unescaped.
 
