@@ -100,8 +100,11 @@ impl Btf<'_> {
     /// [`BtfError::Ambiguous`], [`BtfError::Malformed`].
     pub fn parameters(&self, function: &str) -> Result<Vec<Option<&str>>, BtfError> {
         let question = || "its parameters".to_owned();
-        let prototypes = self.named(function, &[Kind::Typedef]).chain(self.functions(function));
-        let answers = self.agreed(function, question, prototypes, |ty| self.prototype(ty))?;
+        let typedefs = self.named(function, &[Kind::Typedef]);
+        let answers = match self.agreed(function, question, typedefs, |ty| self.prototype(ty))? {
+            Some(answers) => Some(answers),
+            None => self.agreed(function, question, self.functions(function), |ty| self.prototype(ty))?,
+        };
         answers.flatten().ok_or_else(|| missing_type("function", function))
     }
 

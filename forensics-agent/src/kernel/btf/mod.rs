@@ -94,7 +94,7 @@ impl<'a> Btf<'a> {
         self.types
             .iter()
             .filter_map(|&at| Type::read(self.bytes, at as usize).ok())
-            .filter(move |ty| ty.kind == Kind::Func && self.name(ty.name).is_ok_and(|n| n == name.as_bytes()))
+            .filter(move |ty| ty.kind == Kind::Func && self.has_name(ty, name))
     }
 
     /// All types of this name and of one of these kinds, in the order of their ids.
@@ -106,9 +106,14 @@ impl<'a> Btf<'a> {
             .skip(start)
             .take_while(move |(hash, _)| *hash == wanted)
             .filter_map(|(_, id)| self.type_by_id(*id).ok())
-            .filter(move |ty| {
-                kinds.contains(&ty.kind) && self.name(ty.name).is_ok_and(|n| n == name.as_bytes())
-            })
+            .filter(move |ty| kinds.contains(&ty.kind) && self.has_name(ty, name))
+    }
+
+    /// Compares without looking for the end of the type's name.
+    fn has_name(&self, ty: &Type, name: &str) -> bool {
+        let (start, end) = self.sections.strings;
+        let own = self.bytes.get(start.saturating_add(ty.name as usize)..end).unwrap_or_default();
+        own.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
     }
 
     /// The type of this id; id 0 is `void`, which has no record.

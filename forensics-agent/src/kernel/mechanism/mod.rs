@@ -53,7 +53,7 @@ pub struct Classification {
 /// are not known, is [`Mechanism::Unknown`].
 pub fn classify<S: AsRef<str>>(stack: &[S], signal: u32) -> Classification {
     let names: Vec<&str> = stack.iter().map(|symbol| base_name(symbol.as_ref())).collect();
-    let start = names.iter().take_while(|name| is_machinery(name)).count();
+    let start = own_start(&names);
     let own = names.get(start..).unwrap_or_default();
     let cut = own.iter().enumerate().find_map(|(index, name)| Some((index, boundary(name)?)));
     let end = cut.map_or(own.len(), |(index, _)| index);
@@ -71,4 +71,13 @@ pub fn classify<S: AsRef<str>>(stack: &[S], signal: u32) -> Classification {
         current: if interrupted { Current::Bystander } else { current },
         frames: start..start + end,
     }
+}
+
+/// The first frame that is not the tracepoint's own. The program's frame has no name when JIT symbols are
+/// hidden, so that nameless frames before the last of the machinery go with it.
+fn own_start(names: &[&str]) -> usize {
+    // bpf_prog_*, bpf_trace_run5, __bpf_trace_*, __traceiter_* and a trampoline or two.
+    const MAX_MACHINERY: usize = 8;
+    let until_sending = names.iter().take(MAX_MACHINERY).take_while(|name| !SENDING.contains(name));
+    until_sending.enumerate().filter(|(_, name)| is_machinery(name)).last().map_or(0, |(index, _)| index + 1)
 }

@@ -318,6 +318,9 @@ fn the_tracepoints_own_frames_are_left_out() {
     ];
     let found = classify(&stack, SIGKILL);
     assert_eq!((found.mechanism, found.frames), (Mechanism::Bpf, 3..7));
+    // Without the program's name, as where JIT symbols are not shown.
+    let nameless: Vec<&str> = ["0xffffffffc0001234"].iter().chain(&stack[1..]).copied().collect();
+    assert_eq!(classify(&nameless, SIGKILL).frames, 3..7);
     let empty: [&str; 0] = [];
     assert_eq!(classify(&empty, SIGPIPE).mechanism, Mechanism::Unknown);
     assert_eq!(classify(&stack[..3], SIGPIPE).mechanism, Mechanism::Unknown);
