@@ -244,7 +244,8 @@ fn a_dead_file_server_costs_the_deadline_and_no_more() {
         return;
     };
     let home = Home::new();
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", std::os::fd::AsRawFd::as_raw_fd(&device));
+    let options =
+        format!("fd={},rootmode=40000,user_id=0,group_id=0", std::os::fd::AsRawFd::as_raw_fd(&device));
     let flags = rustix::mount::MountFlags::empty();
     let options = std::ffi::CString::new(options).unwrap();
     if let Err(errno) = rustix::mount::mount("none", &home.0, "fuse", flags, options.as_c_str()) {
