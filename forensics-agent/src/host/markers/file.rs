@@ -77,16 +77,29 @@ pub(super) fn read_file(
     cap: usize,
 ) -> Result<FileImage, FileError> {
     let handle = open_path(root, path)?;
-    let mut before = check(&handle, owners, cap)?;
+    let mut before = check(handle.as_fd(), owners, cap)?;
+    // Only now is it known for a plain file.
+    let file = reopen(&handle)?;
     for _ in 0..ATTEMPTS {
-        let bytes = read_handle(&handle, cap)?;
-        let after = check(&handle, owners, cap)?;
+        let bytes = read_to_cap(file.as_fd(), cap)?;
+        let after = check(file.as_fd(), owners, cap)?;
         if is_unchanged(&before, &after) && bytes.len() <= cap {
             return Ok(FileImage { bytes, modified: modified(&after) });
         }
         before = after;
     }
     Err(FileError::Unstable)
+}
+
+/// Reads a file that is open already and may have lost its name; it must be a plain file of one of `owners` as well.
+///
+/// # Errors
+/// [`FileError`]
+pub(super) fn read_open(file: BorrowedFd<'_>, owners: &[u32], cap: usize) -> Result<FileImage, FileError> {
+    let stat = check(file, owners, cap)?;
+    let mut bytes = read_to_cap(file, cap)?;
+    bytes.truncate(cap);
+    Ok(FileImage { bytes, modified: modified(&stat) })
 }
 
 /// True when the path is known to lead nowhere without asking a file server or a disk (`RESOLVE_CACHED`, Linux 5.12).
@@ -117,7 +130,7 @@ pub(super) fn open_path(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Er
 }
 
 /// Refuses whatever is not a plain file of a trusted owner.
-fn check(handle: &OwnedFd, owners: &[u32], cap: usize) -> Result<Stat, FileError> {
+pub(super) fn check(handle: BorrowedFd<'_>, owners: &[u32], cap: usize) -> Result<Stat, FileError> {
     let stat = rustix::fs::fstat(handle)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
@@ -152,24 +165,21 @@ fn modified(stat: &Stat) -> f64 {
     stat.st_mtime as f64 + stat.st_mtime_nsec as f64 / 1e9
 }
 
-/// Reads at most one byte more than `cap` from the inode of an `O_PATH` descriptor.
-fn read_handle(handle: &OwnedFd, cap: usize) -> Result<Vec<u8>, Errno> {
+/// Opens the inode of an `O_PATH` descriptor for reading.
+fn reopen(handle: &OwnedFd) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
     // A leased file answers O_NONBLOCK with EAGAIN instead of waiting for the lease to break.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-    read_to_cap(file.as_fd(), cap)
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
 }
 
-/// Reads from where the descriptor stands, at most one byte more than `cap`.
-///
-/// # Errors
-/// What `read(2)` says.
-pub(super) fn read_to_cap(file: BorrowedFd<'_>, cap: usize) -> Result<Vec<u8>, Errno> {
+/// Reads a plain file from its beginning, at most one byte more than `cap`.
+fn read_to_cap(file: BorrowedFd<'_>, cap: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::with_capacity(4096.min(cap + 1));
     while bytes.len() <= cap {
         bytes.reserve((cap + 1 - bytes.len()).min(4096));
-        match rustix::io::read(file, spare_capacity(&mut bytes)) {
+        let offset = bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), offset) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),

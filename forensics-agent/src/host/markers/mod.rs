@@ -9,6 +9,7 @@ mod judge;
 mod paths;
 mod read;
 mod timestamp;
+mod watch;
 
 use forensics_incident::model::MarkerKind;
 
@@ -16,6 +17,7 @@ pub use file::{FileError, FileImage, MARKER_CAP};
 pub use judge::{MarkerTarget, Redact, judge};
 pub use paths::HomeError;
 pub use read::{Found, MarkerFile, read_files};
+pub use watch::{Drained, MarkerEvent, MarkerWatch, WatchError};
 
 /// A marker file that a service is known to use.
 #[derive(Debug, Clone, PartialEq, Eq)]

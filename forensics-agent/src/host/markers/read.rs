@@ -56,6 +56,42 @@ pub fn read_files(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSpec]
     })
 }
 
+/// The paths of a target's markers, and those that cannot be told, within 200 ms.
+pub(super) fn locate(
+    dir: &ProcDir,
+    target: &MarkerTarget,
+    specs: &Arc<[MarkerSpec]>,
+) -> (Vec<(MarkerSpec, Vec<u8>)>, Vec<Missing>) {
+    let all_missing = |why: String| specs.iter().map(|spec| missing(spec, why.clone())).collect();
+    let dir = match dir.as_fd().try_clone_to_owned() {
+        Ok(dir) => dir,
+        Err(error) => return (Vec::new(), all_missing(error.to_string())),
+    };
+    let work = {
+        let (target, specs) = (target.clone(), Arc::clone(specs));
+        move || -> Result<_, Errno> {
+            let root = open_root(&dir, c"root")?;
+            let mut paths = paths(&root, &target);
+            let (mut found, mut refused) = (Vec::new(), Vec::new());
+            for spec in specs.iter() {
+                match paths.path_of(spec) {
+                    Ok(path) => found.push((spec.clone(), path)),
+                    Err(HomeError::NoHome(_)) => {}
+                    Err(error) => refused.push(missing(spec, error.to_string())),
+                }
+            }
+            Ok((found, refused))
+        }
+    };
+    match run_within(DEADLINE, work) {
+        Ok(Ok(result)) => result,
+        Ok(Err(errno)) => {
+            (Vec::new(), all_missing(format!("/proc/{}/root cannot be opened: {errno}", target.pid)))
+        }
+        Err(overdue) => (Vec::new(), all_missing(format!("the target's file system {overdue}"))),
+    }
+}
+
 /// Opens a root for `openat2(2)`.
 pub(super) fn open_root(dir: impl AsFd, path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
