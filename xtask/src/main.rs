@@ -3,6 +3,7 @@
 mod command;
 mod debian;
 mod ebpf;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -15,11 +16,14 @@ use clap::Parser;
 enum Task {
     /// Rebuild the kernel object that the agent embeds, or check that it matches its sources
     Ebpf(ebpf::Args),
+    /// Run all tests, those against the real kernel included
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Ebpf(args) => ebpf::run(&args),
+        Task::Test(args) => test::run(&args),
     };
     match done {
         Ok(code) => code,
