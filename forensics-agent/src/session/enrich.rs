@@ -14,10 +14,9 @@ use forensics_incident::{
     signals,
 };
 
-use super::processes::Processes;
+use super::{processes::Processes, symbols::Symbols};
 use crate::kernel::{
-    kallsyms::Kallsyms,
-    mechanism::{self, Classification},
+    mechanism::{self, Classification, Current},
     records::{ExitEvent, SignalEvent},
 };
 
@@ -31,7 +30,7 @@ const SI_FIELDS_WORD: usize = 2;
 pub struct Enricher {
     /// Who processes are.
     pub processes: Processes,
-    symbols: Kallsyms,
+    symbols: Symbols,
     folds: BpfHashMap<MapData, FoldKey, FoldValue>,
     /// What of the kernel's counts was accounted for, by target.
     counted: HashMap<u32, HashMap<FoldKey, u64>>,
@@ -42,7 +41,7 @@ impl Enricher {
     /// Takes the sources of evidence.
     pub fn new(
         processes: Processes,
-        symbols: Kallsyms,
+        symbols: Symbols,
         folds: BpfHashMap<MapData, FoldKey, FoldValue>,
         unix_minus_boot_s: f64,
     ) -> Self {
@@ -52,12 +51,16 @@ impl Enricher {
     /// A signal. `known` is the target as it was known before.
     pub fn signal(&mut self, event: &SignalEvent, known: Option<&Process>) -> SignalRecord {
         let mut missing = Vec::new();
-        let (Classification { mechanism, syscall, .. }, stack) = self.classify(&event.stack, event.signal);
+        let (classification, stack) = self.classify(&event.stack, event.signal);
+        let Classification { mechanism, syscall, current: role, .. } = classification;
+        let sent = role == Current::Sender;
         if event.flags & signal_flags::STACK_FAULT != 0 {
             missing.push(absent("kernel_stack", "the kernel gave no stack"));
+        } else if self.symbols.are_hidden() {
+            missing.push(absent("mechanism", "the kernel does not tell the names of its functions"));
         }
 
-        let role = if mechanism.is_user_sent() { "sender" } else { "current" };
+        let role = if sent { "sender" } else { "current" };
         let mut running = self.processes.of_task(
             &event.current,
             event.cmdline.as_ref(),
@@ -70,8 +73,7 @@ impl Enricher {
             missing.push(absent(&format!("{role}.argv"), "its memory was not resident"));
         }
         let claimed_pid = claimed_pid(event);
-        let (sender, current) =
-            if mechanism.is_user_sent() { (Some(running), None) } else { (None, Some(running)) };
+        let (sender, current) = if sent { (Some(running), None) } else { (None, Some(running)) };
 
         let args = event.syscall.filter(|_| syscall.is_some()).map(|(_, args)| {
             // A system call takes the lower half of an `int` argument and leaves the rest undefined.
@@ -125,7 +127,7 @@ impl Enricher {
 
     /// What a kernel stack tells, and its frames that have to do with the record.
     fn classify(&mut self, addresses: &[u64], signal: u32) -> (Classification, Vec<String>) {
-        let mut symbols = self.symbols.resolve(addresses);
+        let mut symbols = self.symbols.names(addresses);
         let classification = mechanism::classify(&symbols, signal);
         symbols.truncate(classification.frames.end);
         symbols.drain(..classification.frames.start.min(symbols.len()));

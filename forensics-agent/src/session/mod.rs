@@ -5,13 +5,14 @@
 mod context;
 mod enrich;
 mod host;
+mod markers;
 mod processes;
+mod symbols;
 
 use std::{
     collections::HashMap,
     io::{self, Write},
     os::fd::AsRawFd,
-    sync::Arc,
     time::Duration,
 };
 
@@ -30,9 +31,8 @@ use tokio::io::{
 
 use crate::{
     cli::ShowCmdline,
-    host::{clock, markers::MarkerSpec, redact::redact, snapshot::Snapshot},
+    host::{clock, redact::redact, snapshot::Snapshot},
     kernel::{
-        kallsyms::Kallsyms,
         load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
         records::{self, ExecEvent, Record},
         sequence::Sequences,
@@ -42,7 +42,9 @@ use crate::{
     targets::{Selectors, SignalSet},
 };
 use enrich::Enricher;
+use markers::{Markers, News, Seen};
 use processes::Processes;
+use symbols::Symbols;
 
 /// Records that are taken in before anything else gets its turn: a flood must not starve the rest.
 const BATCH: usize = 256;
@@ -89,7 +91,7 @@ pub struct Session<W: Write> {
     settings: Settings,
     host: HostFacts,
     reporter: Reporter<W>,
-    markers: Arc<[MarkerSpec]>,
+    markers: Markers,
     ring_full: u64,
     lost: u64,
 }
@@ -133,14 +135,14 @@ impl<W: Write> Session<W> {
             programs_log,
             counters: maps.counters,
             watched: WatchMap::new(maps.targets, settings.selectors.follow_children),
-            enricher: Enricher::new(processes, Kallsyms::load(), maps.folds, unix_minus_boot_s),
+            enricher: Enricher::new(processes, Symbols::load(), maps.folds, unix_minus_boot_s),
             assembler: Assembler::new(assembly, host::new_id),
             sequences: Sequences::default(),
             targets: HashMap::new(),
             settings,
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
-            markers: MarkerSpec::builtin().into(),
+            markers: Markers::start(),
             ring_full: 0,
             lost: 0,
         })
@@ -159,7 +161,8 @@ impl<W: Write> Session<W> {
     pub fn watch(&mut self, pid: u32) -> Result<(), WatchError> {
         let target = self.enricher.processes.read(pid).map_err(|_| WatchError::NoProcess(pid))?;
         self.watched.insert(target.key())?;
-        self.add(target);
+        // Nothing that makes an incident can have happened to it yet.
+        let _ = self.add(target, &mut Progress::default());
         Ok(())
     }
 
@@ -221,6 +224,7 @@ impl<W: Write> Session<W> {
                     ready.clear_ready();
                 }
             }
+            ready = self.markers.readable() => ready?,
             ready = readable(&mut self.programs_log) => {
                 let mut ready = ready?;
                 ready.get_inner_mut().flush();
@@ -247,6 +251,9 @@ impl<W: Write> Session<W> {
 
     fn take_in(&mut self, batch: Vec<Taken>, drained: bool) -> io::Result<Progress> {
         let mut progress = Progress { closed: Vec::new(), more: !drained };
+        // What was announced before a signal must be known when that signal is judged.
+        let news = self.markers.take();
+        self.handle_news(news, &mut progress)?;
         for taken in batch {
             match taken {
                 Ok((position, record)) => {
@@ -284,7 +291,7 @@ impl<W: Write> Session<W> {
                     self.push(Input::Watch { target }, progress)?;
                 }
                 let record = self.enricher.exit(&event);
-                self.targets.remove(&pid);
+                self.forget(pid);
                 self.push(Input::Exit(record), progress)
             }
             Record::Fork(event) => {
@@ -297,8 +304,7 @@ impl<W: Write> Session<W> {
                 if event.flags & target_flags::PROVISIONAL != 0 && self.watched.insert(event.child).is_err() {
                     log::debug!("process {} ended before it was confirmed", event.child.pid);
                 }
-                self.targets.insert(child.pid, child.clone());
-                self.push(Input::Watch { target: child }, progress)
+                self.add(child, progress)
             }
             Record::Exec(event) => self.exec(&event, progress),
         }
@@ -309,7 +315,10 @@ impl<W: Write> Session<W> {
         if let Some(before) = self.targets.get(&pid) {
             let after = self.enricher.processes.after_exec(before, &event.program);
             self.targets.insert(pid, after.clone());
-            return self.push(Input::Exec { target: after }, progress);
+            // Its environment is another one now, and may name another home.
+            let news = self.markers.add(&after);
+            self.push(Input::Exec { target: after }, progress)?;
+            return self.handle_news(news, progress);
         }
         let argv = event.program.cmdline.as_ref().map(records::CommandLine::argv).unwrap_or_default();
         let path = event.program.path.as_deref();
@@ -324,14 +333,21 @@ impl<W: Write> Session<W> {
         if self.watched.insert(event.process).is_err() {
             log::debug!("process {pid} ended before it was confirmed");
         }
-        self.targets.insert(pid, target.clone());
-        self.push(Input::Watch { target }, progress)
+        self.add(target, progress)
     }
 
-    fn add(&mut self, target: Process) {
+    /// A new target that is there now.
+    fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         self.targets.insert(target.pid, target.clone());
-        // A target that is new makes no output: nothing happened to it yet.
-        let _ = self.assembler.push(clock::boot_ns(), Input::Watch { target });
+        let news = self.markers.add(&target);
+        self.push(Input::Watch { target }, progress)?;
+        self.handle_news(news, progress)
+    }
+
+    /// A target has ended.
+    fn forget(&mut self, pid: u32) {
+        self.targets.remove(&pid);
+        self.markers.remove(pid);
     }
 
     fn push(&mut self, input: Input, progress: &mut Progress) -> io::Result<()> {
@@ -360,11 +376,26 @@ impl<W: Write> Session<W> {
     /// Takes the shutdown context of a target that is asked to end, and looks for markers.
     fn take_context(&mut self, key: ProcessKey, signal: u32, progress: &mut Progress) -> io::Result<()> {
         let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
-        let Snapshot { context, markers, missing: _ } =
-            context::take(target, signal, self.settings.show_cmdline, &self.markers);
-        self.push(Input::Context { target: key, context: Box::new(context) }, progress)?;
+        let Snapshot { context, markers, missing } =
+            context::take(target, signal, self.settings.show_cmdline, self.markers.specs());
+        self.push(Input::Context { target: key, context: Box::new(context), missing }, progress)?;
         for marker in markers {
             self.push(Input::Marker { target: key, marker }, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Passes on the markers that were seen, each with who wrote it.
+    fn handle_news(&mut self, news: News, progress: &mut Progress) -> io::Result<()> {
+        let News { seen, missing } = news;
+        for Seen { target, mut marker, writer } in seen {
+            let Some(target) = self.targets.get(&target).map(Process::key) else { continue };
+            marker.writer = writer.and_then(|pid| self.enricher.processes.by_pid(pid));
+            self.push(Input::Marker { target, marker }, progress)?;
+        }
+        for (pid, missing) in missing {
+            let Some(target) = self.targets.get(&pid).map(Process::key) else { continue };
+            self.push(Input::Missing { target, missing }, progress)?;
         }
         Ok(())
     }
@@ -386,7 +417,7 @@ impl<W: Write> Session<W> {
             .map(Process::key)
             .collect();
         for target in gone {
-            self.targets.remove(&target.pid);
+            self.forget(target.pid);
             self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
         }
         Ok(())

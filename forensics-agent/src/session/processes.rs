@@ -68,6 +68,15 @@ impl Processes {
         Ok(process)
     }
 
+    /// A process of which only the pid is known, and that may be gone: as `/proc` has it, else as it is remembered.
+    pub fn by_pid(&mut self, pid: u32) -> Option<Process> {
+        if let Ok(process) = self.read(pid) {
+            return Some(process);
+        }
+        let key = *self.order.iter().rev().find(|key| key.pid == pid)?;
+        Some(self.ancestor(key, String::new()))
+    }
+
     /// Remembers every process that is there now, so that one that ends later is still known.
     pub fn read_all(&mut self) {
         for pid in proc::list_pids().unwrap_or_default() {

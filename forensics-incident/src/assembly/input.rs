@@ -32,6 +32,15 @@ pub enum Input {
         target: ProcessKey,
         /// What was seen.
         context: Box<Context>,
+        /// What could not be read.
+        missing: Vec<Missing>,
+    },
+    /// Something of a target could not be read.
+    Missing {
+        /// Whose.
+        target: ProcessKey,
+        /// What, with the field's name in the incident.
+        missing: Missing,
     },
     /// A marker file of a target was seen; a later one of the same path replaces it.
     Marker {

@@ -107,9 +107,16 @@ impl Assembler {
                 Vec::new()
             }
             Input::Signal(record) => self.signal(now_boot_ns, record),
-            Input::Context { target, context } => {
+            Input::Context { target, context, missing } => {
                 if let Some(held) = self.find(target) {
                     held.set_context(*context);
+                    missing.into_iter().for_each(|missing| held.note(missing));
+                }
+                Vec::new()
+            }
+            Input::Missing { target, missing } => {
+                if let Some(held) = self.find(target) {
+                    held.note(missing);
                 }
                 Vec::new()
             }

@@ -10,6 +10,9 @@ use super::{AssemblyConfig, Closed, ExitRecord};
 /// Marker files that are kept per target.
 const MAX_MARKERS: usize = 16;
 
+/// Fields that could not be read, kept per target.
+const MAX_NOTES: usize = 32;
+
 /// A request to end that nothing has answered yet.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
@@ -29,6 +32,8 @@ pub(super) struct Target {
     pub(super) request: Option<Request>,
     context: Option<Context>,
     markers: Vec<Marker>,
+    /// What could not be read of its surroundings.
+    notes: Vec<Missing>,
     /// The end of the last window in which it survived: nothing before explains a later exit.
     since_ns: u64,
 }
@@ -68,6 +73,7 @@ impl Target {
             request: None,
             context: None,
             markers: Vec::new(),
+            notes: Vec::new(),
             since_ns: 0,
         }
     }
@@ -81,6 +87,15 @@ impl Target {
     pub(super) fn set_context(&mut self, context: Context) {
         if self.context.is_none() {
             self.context = Some(context);
+        }
+    }
+
+    /// Keeps what could not be read, once for each field.
+    pub(super) fn note(&mut self, missing: Missing) {
+        if let Some(held) = self.notes.iter_mut().find(|held| held.field == missing.field) {
+            *held = missing;
+        } else if self.notes.len() < MAX_NOTES {
+            self.notes.push(missing);
         }
     }
 
@@ -143,7 +158,7 @@ impl Target {
             field: "context".to_owned(),
             why: "no snapshot was taken before the incident closed".to_owned(),
         });
-        context.into_iter().chain(of_signals).collect()
+        context.into_iter().chain(self.notes.iter().cloned()).chain(of_signals).collect()
     }
 }
 

@@ -17,7 +17,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -200,6 +200,12 @@ impl MarkerWatch {
 
     fn forget_expired(&mut self, now: Instant) {
         self.pending.retain(|(_, expires)| *expires > now);
+    }
+}
+
+impl AsRawFd for MarkerWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 }
 

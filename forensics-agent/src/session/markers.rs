@@ -1,0 +1,138 @@
+//! The markers of the targets: watched for as long as the targets are, since a marker may live for a millisecond.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use forensics_incident::model::{Marker, Missing, Process};
+use tokio::io::unix::AsyncFd;
+
+use crate::{
+    host::{
+        clock,
+        markers::{Drained, MarkerEvent, MarkerFile, MarkerSpec, MarkerTarget, MarkerWatch, judge},
+        proc::ProcDir,
+        redact::redact_text,
+    },
+    session::waitable,
+};
+
+/// Rounds of reading in one turn, so that a flood of writes in a watched directory does not starve the rest.
+const MAX_ROUNDS: usize = 16;
+
+/// A marker that was seen.
+pub(super) struct Seen {
+    /// Pid of the target.
+    pub(super) target: u32,
+    /// The marker, without its writer.
+    pub(super) marker: Marker,
+    /// Pid of who wrote it, when that was seen.
+    pub(super) writer: Option<u32>,
+}
+
+/// What was seen, and what could not be read, by pid of the target.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) seen: Vec<Seen>,
+    pub(super) missing: Vec<(u32, Missing)>,
+}
+
+/// The markers of all targets.
+pub(super) struct Markers {
+    specs: Arc<[MarkerSpec]>,
+    watch: Option<AsyncFd<MarkerWatch>>,
+    targets: HashMap<u32, MarkerTarget>,
+}
+
+impl Markers {
+    /// Starts to watch. Without fanotify, markers are only seen while they exist, which is said once.
+    pub(super) fn start() -> Self {
+        let watch = match MarkerWatch::new() {
+            Ok(watch) => {
+                waitable(watch).map_err(|error| log::warn!("markers cannot be waited for: {error}")).ok()
+            }
+            Err(error) => {
+                log::warn!("{error}");
+                None
+            }
+        };
+        Self { specs: MarkerSpec::builtin().into(), watch, targets: HashMap::new() }
+    }
+
+    /// The marker files to look for.
+    pub(super) fn specs(&self) -> &Arc<[MarkerSpec]> {
+        &self.specs
+    }
+
+    /// Watches for the markers of a target, and yields those that exist. To be called again when it has executed
+    /// another program: its environment may name another home.
+    pub(super) fn add(&mut self, target: &Process) -> News {
+        let Some(watch) = &mut self.watch else { return News::default() };
+        // A target that is gone by now has no markers.
+        let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
+        let Ok(marker_target) = MarkerTarget::read(&dir) else { return News::default() };
+        self.targets.insert(target.pid, marker_target.clone());
+        let drained = watch.get_mut().add(dir, marker_target, &self.specs);
+        self.news(drained)
+    }
+
+    /// Watches for a target no more.
+    pub(super) fn remove(&mut self, pid: u32) {
+        if self.targets.remove(&pid).is_some()
+            && let Some(watch) = &mut self.watch
+        {
+            watch.get_mut().remove(pid);
+        }
+    }
+
+    /// Waits until there may be something to take.
+    pub(super) async fn readable(&mut self) -> io::Result<()> {
+        let Some(watch) = &mut self.watch else { return std::future::pending().await };
+        let expiry = watch.get_ref().next_expiry();
+        tokio::select! {
+            ready = watch.readable_mut() => ready?.retain_ready(),
+            () = async { tokio::time::sleep_until(expiry.map_or_else(tokio::time::Instant::now, Into::into)).await },
+                if expiry.is_some() => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what was seen. Never blocks.
+    pub(super) fn take(&mut self) -> News {
+        let mut news = News::default();
+        for _ in 0..MAX_ROUNDS {
+            let Some(watch) = &mut self.watch else { return news };
+            let drained = watch.get_mut().drain();
+            let more = drained.more;
+            let News { seen, missing } = self.news(drained);
+            news.seen.extend(seen);
+            news.missing.extend(missing);
+            if !more {
+                break;
+            }
+        }
+        news
+    }
+
+    fn news(&self, drained: Drained) -> News {
+        let Drained { events, missing, lost, more: _ } = drained;
+        if lost {
+            log::warn!(
+                "more was written in the directories of markers than could be read; a marker may be missing"
+            );
+        }
+        let mut news = News { seen: Vec::new(), missing };
+        for MarkerEvent { target, file, writer } in events {
+            let Some(known) = self.targets.get(&target) else { continue };
+            let mut notes = Vec::new();
+            let marker = judge(&file, known, home(&file), clock::unix_s(), &redact_text, &mut notes);
+            news.missing.extend(notes.into_iter().map(|note| (target, note)));
+            news.seen.push(Seen { target, marker, writer });
+        }
+        news
+    }
+}
+
+/// The Hermes home that a marker stands in, when that is where its kind stands.
+fn home(file: &MarkerFile) -> Option<&[u8]> {
+    let name = file.path.iter().rposition(|&byte| byte == b'/')?;
+    file.spec.path.starts_with("%H/").then(|| file.path.get(..name)).flatten()
+}
