@@ -1,3 +1,4 @@
 //! What people and programs get to see: text and JSON.
 
 pub mod context_line;
+pub mod timing;

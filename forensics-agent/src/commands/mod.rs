@@ -1,0 +1,3 @@
+//! One file per command, each thin: read the options, call the parts, choose the exit status.
+
+pub mod check_timing;
