@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
 
-use crate::commands::{doctor, failure::Failure, run, snapshot, watch};
+use crate::commands::{check_timing, doctor, failure::Failure, run, snapshot, watch};
 use crate::host::redact::redact;
 
 /// What the help ends with.
@@ -44,6 +44,8 @@ pub enum Command {
     Run(run::Args),
     /// Print the shutdown context of a process: what it is, who is around it, who announced its end
     Snapshot(snapshot::Args),
+    /// Say whether systemd leaves a service the time that it needs to stop
+    CheckTiming(check_timing::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -176,7 +178,7 @@ impl Cli {
                     "run leaves its output to the command, so -o json does not apply; use --report FILE";
                 return Err(Failure::usage(message).of_run());
             }
-            Command::Run(_) | Command::Snapshot(_) | Command::Doctor(_) => {}
+            Command::Run(_) | Command::Snapshot(_) | Command::CheckTiming(_) | Command::Doctor(_) => {}
         }
         Ok(self)
     }

@@ -1,7 +1,7 @@
 //! One file per command, each thin: read the options, call the parts, choose the exit status.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::builder::TypedValueParser as _;
@@ -9,6 +9,7 @@ use clap::builder::TypedValueParser as _;
 use crate::cli::{self, Cli, Command, Format, Globals};
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
+pub mod check_timing;
 pub mod doctor;
 pub mod failure;
 pub mod run;
@@ -36,6 +37,12 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
             .and_then(|event_loop| event_loop.block_on(run::run(&globals, args)))
             .map_err(Failure::of_run),
         Command::Snapshot(args) => snapshot::run(&globals, &args),
+        Command::CheckTiming(args) => {
+            let json = globals.output == Format::Json;
+            event_loop()?
+                .block_on(check_timing::run(&args, json, &mut io::stdout().lock()))
+                .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })
+        }
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

@@ -1,5 +1,6 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
+pub mod cgroup;
 pub mod clock;
 pub mod deadline;
 pub mod features;

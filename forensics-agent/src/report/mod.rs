@@ -5,6 +5,7 @@
 pub mod context_line;
 mod json;
 mod text;
+pub mod timing;
 
 use std::io::{self, Write};
 

@@ -13,7 +13,10 @@ use forensics_incident::{
 };
 
 use crate::{
-    host::{cgroup, proc},
+    host::{
+        cgroup, proc,
+        systemd::unit::{UnitPath, unit_of_path},
+    },
     kernel::records::{self, CommandLine, Program},
 };
 
@@ -176,7 +179,7 @@ impl Processes {
             ns_pid: (info.ns_level > 0 && has(task_missing::NS_PID)).then_some(info.ns_tgid),
             ..Process::default()
         };
-        cgroup::fill_in(&mut process);
+        place(&mut process);
         process
     }
 
@@ -292,7 +295,7 @@ impl Processes {
             process.cmdline = Some(shell_join(&argv));
             process.argv = Some(argv);
         }
-        cgroup::fill_in(process);
+        place(process);
     }
 
     fn remember(&mut self, process: &Process) {
@@ -313,6 +316,15 @@ impl Processes {
             }
         }
     }
+}
+
+/// Reads unit, slice and container out of the path of the cgroup.
+fn place(process: &mut Process) {
+    let Some(path) = &process.cgroup else { return };
+    if let Some(UnitPath { unit, slice, .. }) = unit_of_path(path) {
+        (process.unit, process.slice) = (Some(unit), Some(slice));
+    }
+    process.container_id = cgroup::container_id(path);
 }
 
 /// The key at the resolution of `/proc`, which gives start times in ticks, rounded down.

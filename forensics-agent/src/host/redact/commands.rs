@@ -124,6 +124,7 @@ const OPERANDS: &[(&[&str], &str, usize)] = &[
     (&["mc"], "set", 4),
     (&["nmcli"], "password", 1),
     (&["wpa_passphrase"], "", 2),
+    (&["htpasswd"], "", 3),
 ];
 
 /// Commands that keep settings: an operand with a secret name is followed by its value.
@@ -144,11 +145,11 @@ const INSPECTORS: [&str; 12] =
 #[derive(Debug, Default)]
 pub(super) struct Command {
     name: String,
-    /// The options of the command have ended: an inspector, or a starter past its first operand.
+    /// Its operands are never commands.
     inspector: bool,
     /// Subcommands met, with the number of operands that followed each.
     subcommands: Vec<(&'static str, usize)>,
-    /// The word before was `set` or `config`, in a command that keeps settings.
+    /// A `set` or `config` came before, in a command that keeps settings.
     setting: bool,
 }
 
@@ -202,8 +203,8 @@ impl Command {
         self.setting
     }
 
-    /// Takes note of a word that is not the value of an option. `operand_of_option` is true when the word may be one
-    /// all the same, so that it starts no new command.
+    /// Takes note of a word that no rule took for a value. `may_be_value` is true when it may be the value of an
+    /// option that the rules do not know, so that it starts no new command.
     pub(super) fn advance(&mut self, word: &str, may_be_value: bool) {
         if matches!(word, "|" | "||" | "&&" | "&" | ";") || word.ends_with(';') {
             *self = Self::default();

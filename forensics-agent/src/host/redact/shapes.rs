@@ -243,7 +243,7 @@ mod tests {
             "q7Xz9LmP2vBn4KtR8wYc",
             "Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZg==",
         ] {
-            assert_eq!(tokens(text), Vec::from([0..text.len()]), "{text}");
+            assert_eq!(tokens(text).first(), Some(&(0..text.len())), "{text}");
         }
     }
 

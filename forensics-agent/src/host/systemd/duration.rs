@@ -141,10 +141,10 @@ impl Span {
         Self(microseconds)
     }
 
-    /// A span of so many seconds, rounded up to whole microseconds; infinity when that is too many.
-    pub fn from_secs_ceil(seconds: f64) -> Self {
-        // A cast from a float saturates, at infinity as it should be.
-        Self((seconds * 1e6).ceil() as u64)
+    /// A span of so many seconds, to the nearest microsecond; infinity when that is too many.
+    pub fn from_secs_round(seconds: f64) -> Self {
+        // A cast from a float saturates: at infinity, as it should, and at zero.
+        Self((seconds * 1e6).round() as u64)
     }
 
     /// Microseconds; `u64::MAX` for infinity.
@@ -256,10 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn seconds_round_up() {
-        assert_eq!(Span::from_secs_ceil(90.000_000_1).as_us(), 90_000_001);
-        assert_eq!(Span::from_secs_ceil(1e30), Span::INFINITY);
-        assert_eq!(Span::from_secs_ceil(-1.0).as_us(), 0);
+    fn seconds_become_spans() {
+        assert_eq!(Span::from_secs_round(90.000_000_6).as_us(), 90_000_001);
+        assert_eq!(Span::from_secs_round(0.1 + 0.2).as_us(), 300_000);
+        assert_eq!(Span::from_secs_round(1e30), Span::INFINITY);
+        assert_eq!(Span::from_secs_round(-1.0).as_us(), 0);
     }
 
     proptest! {

@@ -1,3 +1,8 @@
-//! What the systemd managers know.
+//! What the systemd managers know: which unit a process belongs to, how that unit is stopped, and whether
+//! that leaves it time to drain.
 
 pub mod duration;
+pub mod manager;
+pub mod properties;
+pub mod timing;
+pub mod unit;

@@ -1,0 +1,105 @@
+//! What the cgroup path of a process says: where it stands, and the container that it is in.
+
+/// The path that systemd goes by, from the text of `/proc/PID/cgroup`: that of the unified hierarchy, or of the
+/// named v1 hierarchy where the unified one is not in use (cgroups(7)).
+pub fn systemd_path(cgroup: &str) -> Option<&str> {
+    let path_in = |wanted: fn(&str, &str) -> bool| {
+        cgroup.lines().find_map(|line| {
+            // The path may hold colons of its own.
+            let mut fields = line.splitn(3, ':');
+            let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+            wanted(id, controllers).then_some(path)
+        })
+    };
+    // A process whose cgroup was removed has this added by the kernel.
+    let clean =
+        |path: &'_ str| path.len() - path.strip_suffix(" (deleted)").map_or(0, |_| " (deleted)".len());
+    let unified = path_in(|id, controllers| id == "0" && controllers.is_empty());
+    let named = path_in(|_, controllers| controllers == "name=systemd");
+    let path = unified.filter(|path| *path != "/").or(named).or(unified)?;
+    path.get(..clean(path))
+}
+
+/// The container whose cgroup the path names: the id that Docker, Podman, containerd and CRI-O give, or the name
+/// that LXC and systemd-machined do. The innermost one counts.
+pub fn container_id(path: &str) -> Option<String> {
+    path.split('/').rev().find_map(|part| {
+        if let Some(name) = part.strip_prefix("lxc.payload.") {
+            return Some(name.to_owned()).filter(|name| !name.is_empty());
+        }
+        let bare = part.strip_suffix(".scope").unwrap_or(part);
+        if let Some(machine) = bare.strip_prefix("machine-").filter(|_| part.ends_with(".scope")) {
+            return Some(unescape(machine)).filter(|name| !name.is_empty());
+        }
+        // `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`, `libpod-conmon-ID.scope`, `/docker/ID`.
+        let id = bare.rsplit(['-', ':']).next().unwrap_or(bare);
+        let monitor = bare.starts_with("libpod-conmon-") || bare.starts_with("crio-conmon-");
+        let hex = id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        (hex && !monitor).then(|| id.to_owned())
+    })
+}
+
+/// Undoes the `\x2d` escapes of a unit name (systemd-escape(1)); what is no escape stays.
+fn unescape(name: &str) -> String {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = match rest {
+            [b'\\', b'x', high, low, ..] => {
+                let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                digit(*high).zip(digit(*low)).map(|(high, low)| high * 16 + low)
+            }
+            _ => None,
+        };
+        out.push(code.unwrap_or(*first));
+        rest = if code.is_some() { rest.get(4..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn the_hierarchy_that_systemd_uses() {
+        for (text, path) in [
+            ("0::/a.slice/b.service\n", Some("/a.slice/b.service")),
+            ("4:pids:/x\n1:name=systemd:/y\n0::/\n", Some("/y")),
+            ("1:name=systemd:/y\n0::/z\n", Some("/z")),
+            ("3:cpu,cpuacct:/a:b\n", None),
+            ("0::/a:b (deleted)", Some("/a:b")),
+            ("0::/", Some("/")),
+            ("", None),
+            ("junk", None),
+        ] {
+            assert_eq!(systemd_path(text), path, "{text}");
+        }
+    }
+
+    #[test]
+    fn containers() {
+        for (path, id) in [
+            (format!("/system.slice/docker-{ID}.scope"), Some(ID)),
+            (format!("/docker/{ID}"), Some(ID)),
+            (format!("/docker/{ID}/init"), Some(ID)),
+            (format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope"), Some(ID)),
+            (format!("/system.slice/containerd.service/kubepods-pod1:cri-containerd:{ID}"), Some(ID)),
+            (format!("/machine.slice/libpod-{ID}.scope/container"), Some(ID)),
+            (format!("/machine.slice/libpod-conmon-{ID}.scope"), None),
+            ("/lxc.payload.web/system.slice/x.service".into(), Some("web")),
+            ("/machine.slice/machine-a\\x2db.scope".into(), Some("a-b")),
+            ("/system.slice/ssh.service".into(), None),
+            ("/".into(), None),
+        ] {
+            assert_eq!(container_id(&path).as_deref(), id, "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescape("a\\x2db\\xzz\\x"), "a-b\\xzz\\x");
+    }
+}
