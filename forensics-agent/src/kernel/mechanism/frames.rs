@@ -68,7 +68,7 @@ pub(super) fn boundary(name: &str) -> Option<Boundary> {
         "exc_nmi",
         "fred_extint",
         "__do_softirq",
-        "handle_softirqs", // since 6.11
+        "handle_softirqs", // in newer kernels
         "run_ksoftirqd",
         // arm64: arch/arm64/kernel/entry-common.c and its callees
         "el1_interrupt",
@@ -81,7 +81,7 @@ pub(super) fn boundary(name: &str) -> Option<Boundary> {
         "generic_handle_domain_irq",
         "generic_handle_arch_irq",
     ];
-    // `el1_irq` until 5.12; `el1h_64_irq`, `el1h_64_irq_handler`, `el0t_64_irq`, `el0t_32_fiq` and kin since.
+    // `el1_irq` in 5.10; `el1h_64_irq`, `el1h_64_irq_handler`, `el0t_64_irq`, `el0t_32_fiq` and kin later.
     let is_arm64_vector =
         || name.starts_with("el") && ["_irq", "_fiq", "_error"].iter().any(|kind| name.contains(kind));
     let is_interrupt =

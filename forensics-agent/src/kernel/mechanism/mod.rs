@@ -63,12 +63,14 @@ pub fn classify<S: AsRef<str>>(stack: &[S], signal: u32) -> Classification {
     let call = syscall(own.iter().copied());
     let origin = own.iter().copied().find(|name| !SENDING.contains(name));
     let rule = RULES.iter().find(|rule| rule.fits(own, origin, call, signal));
-    let current = rule.map_or(Current::Bystander, |rule| rule.current);
+    // kernel/kthread.c: a worker does what somebody else asked for.
+    let by_itself = !interrupted && !own.contains(&"kthread");
+    let current = rule.filter(|_| by_itself).map_or(Current::Bystander, |rule| rule.current);
     Classification {
         mechanism: rule.map_or(Mechanism::Unknown, |rule| rule.mechanism),
         or: rule.and_then(|rule| rule.or),
         syscall: call.or(rule.and_then(|rule| rule.implies)).map(str::to_owned),
-        current: if interrupted { Current::Bystander } else { current },
+        current,
         frames: start..start + end,
     }
 }

@@ -84,8 +84,8 @@ impl Rule {
     }
 }
 
-/// The functions of `kernel/signal.c` that every way ends in. `__send_signal` became `__send_signal_locked`
-/// in 6.0, when `__group_send_sig_info` went away.
+/// The functions of `kernel/signal.c` that every way ends in. `__send_signal` and `__group_send_sig_info` are
+/// those of 5.10; newer kernels have `__send_signal_locked` and `send_signal_locked`.
 pub(super) const SENDING: &[&str] = &[
     "__send_signal_locked",
     "__send_signal",
@@ -117,7 +117,7 @@ const FORCING: &[&str] = &[
     "send_sig_fault_trapno",
 ];
 
-/// `kernel/time/posix-cpu-timers.c`: in the tick until 5.10, in task work since (x86) and 5.16 (arm64).
+/// `kernel/time/posix-cpu-timers.c`: in the tick, or in task work where CONFIG_POSIX_CPU_TIMERS_TASK_WORK is set.
 const CPU_TIMERS: &[&str] = &[
     "check_rlimit",
     "check_cpu_itimer",
@@ -213,7 +213,7 @@ pub(super) const RULES: &[Rule] = &[
         "kill_me_never",
         "hwpoison_user_mappings",
     ]),
-    // kernel/seccomp.c; `seccomp_send_sigsys` until 5.15. Without SIGSYS it is a tracer that is told.
+    // kernel/seccomp.c; `seccomp_send_sigsys` in 5.10. Without SIGSYS it is a tracer that is told.
     Rule::new(Mechanism::Seccomp, Cause)
         .any(&[
             "force_sig_seccomp",
@@ -281,14 +281,7 @@ pub(super) const RULES: &[Rule] = &[
     // drivers/tty/tty_io.c: the running task closed the master, or called vhangup(2), TIOCVHANGUP, TIOCNOTTY.
     Rule::new(Mechanism::TtyHangup, Cause)
         .any(&["__tty_hangup", "tty_signal_session_leader", "tty_vhangup", "disassociate_ctty"])
-        .and(&[
-            "tty_release",
-            "pty_close",
-            "tty_ioctl",
-            "tty_jobctrl_ioctl",
-            "tty_vhangup_self",
-            "ksys_vhangup", // until 6.x
-        ]),
+        .and(&["tty_release", "pty_close", "tty_ioctl", "tty_jobctrl_ioctl", "tty_vhangup_self"]),
     // The carrier was lost or the device went away: tty_hangup() has a worker do it.
     Rule::new(Mechanism::TtyHangup, Bystander).any(&[
         "__tty_hangup",

@@ -55,7 +55,7 @@ fn the_running_task_is_blamed_only_for_what_it_did() {
             | "orphaned-pgrp"
             | "ptrace-exitkill" => Current::Cause,
             "oom" | "oom-file" | "tty-interrupt" | "tty-quit" | "bpf" | "timer-alarm" | "timer-posix"
-            | "timer-alarm-busy" | "timer-posix-now" | "async-io-tcp" => Current::Bystander,
+            | "timer-alarm-busy" | "timer-posix-now" | "async-io-tcp" | "async-io-tty" => Current::Bystander,
             _ => continue,
         };
         assert_eq!(classify(&stack, signal).current, expected, "{case}: {stack:?}");
@@ -191,7 +191,7 @@ const COMPOSED: &[(Mechanism, u32, Option<&str>, &str)] = &[
         None,
         "__send_signal do_send_sig_info __kill_pgrp_info reparent_leader forget_original_parent do_exit",
     ),
-    // Until 5.10 CPU timers ran in the tick.
+    // Without CONFIG_POSIX_CPU_TIMERS_TASK_WORK, CPU timers run in the tick.
     (
         Mechanism::CpuLimit,
         SIGXCPU,
