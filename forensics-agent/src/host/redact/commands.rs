@@ -124,6 +124,7 @@ const OPERANDS: &[(&[&str], &str, usize)] = &[
     (&["mc"], "set", 4),
     (&["nmcli"], "password", 1),
     (&["wpa_passphrase"], "", 2),
+    (&["htpasswd"], "", 3),
 ];
 
 /// Commands that keep settings: an operand with a secret name is followed by its value.

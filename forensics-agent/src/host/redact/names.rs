@@ -60,7 +60,7 @@ const KEY_OWNERS: [&str; 25] = [
 ];
 
 /// Last segments that say the value is about a secret and not the secret: `--password-file`, `--token-ttl`.
-const HARMLESS_ENDS: [&str; 36] = [
+const HARMLESS_ENDS: [&str; 38] = [
     "file",
     "files",
     "path",
@@ -97,6 +97,8 @@ const HARMLESS_ENDS: [&str; 36] = [
     "timeout",
     "enabled",
     "helper",
+    "max",
+    "min",
 ];
 
 /// Longest name that is looked at, bytes; what is longer is no name.
@@ -214,6 +216,7 @@ mod tests {
             "no-password",
             "bypass",
             "token-ttl",
+            "TOKEN_MAX",
             "primary-key",
             "compass",
             "monkey",

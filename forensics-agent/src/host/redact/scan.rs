@@ -93,7 +93,9 @@ impl Scan {
                 _ => Expected::Nothing,
             };
         }
-        if let Some(name) = bare.strip_suffix(':').map(|name| name.trim_end_matches(['"', '\''])) {
+        // Of `http.extraheader=Authorization:` the last name counts.
+        let header = bare.strip_suffix(':').map(|name| name.rsplit('=').next().unwrap_or(name));
+        if let Some(name) = header.map(|name| name.trim_end_matches(['"', '\''])) {
             let named = is_name(name) && name != "pass" && names::is_secret(name);
             return if named { Expected::Named(name.to_owned()) } else { Expected::Nothing };
         }

@@ -65,6 +65,12 @@ fn only_the_secret_goes() {
             "curl -H 'Authorization: Bearer abc' https://x",
             "curl -H 'Authorization: Bearer [redacted]' https://x",
         ),
+        (
+            "git -c http.extraheader=\"AUTHORIZATION: basic abc\" fetch",
+            "git -c http.extraheader=\"AUTHORIZATION: basic [redacted]\" fetch",
+        ),
+        ("htpasswd -bc file user pw", "htpasswd -bc file user [redacted]"),
+        ("curl -d '{\"a\": 1, \"password\": \"x\"}' h", "curl -d '{\"a\": 1, \"password\": [redacted]' h"),
         ("curl -H 'Cookie: a=b; c=d'", "curl -H 'Cookie: [redacted]'"),
         ("curl --header='X-Api-Key: abc'", "curl --header='X-Api-Key: [redacted]'"),
         ("psql postgres://user:pw@db/x", "psql postgres://user:[redacted]@db/x"),
