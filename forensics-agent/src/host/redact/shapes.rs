@@ -82,9 +82,8 @@ pub(super) fn url_userinfo(word: &str) -> Vec<Range<usize>> {
     let mut at = 0;
     while let Some(start) = word.get(at..).and_then(|rest| rest.find("://")).map(|i| at + i + 3) {
         let rest = word.get(start..).unwrap_or_default();
-        // Up to the next URL at most, so that a list of them is read once.
-        let rest = rest.split("://").next().unwrap_or(rest);
         let end = rest.find(|c: char| c.is_whitespace() || "'\"<>".contains(c)).unwrap_or(rest.len());
+        let end = rest.get(..end).and_then(next_in_list).unwrap_or(end);
         let web =
             word.get(..start - 3).is_some_and(|before| before.ends_with("http") || before.ends_with("https"));
         found.extend(
@@ -93,6 +92,15 @@ pub(super) fn url_userinfo(word: &str) -> Vec<Range<usize>> {
         at = start + end;
     }
     found
+}
+
+/// Where the next URL of a list begins: after a separator and a scheme. A password may hold a bare `://`.
+fn next_in_list(text: &str) -> Option<usize> {
+    text.match_indices("://").map(|(at, _)| at).find(|&at| {
+        let before = text.get(..at).unwrap_or_default();
+        let scheme = before.bytes().rev().take(16).take_while(u8::is_ascii_lowercase).count();
+        scheme >= 2 && before.get(..at - scheme).is_some_and(|before| before.ends_with([',', ';', '|']))
+    })
 }
 
 /// The secret of `user:password@host/path`. A password may hold a raw `@`, `/` or `?` all the same; in the
@@ -251,6 +259,9 @@ mod tests {
     fn userinfo_of_urls() {
         let secret = |url: &str| url_userinfo(url).first().map(|range| url[range.clone()].to_owned());
         assert_eq!(secret("redis://:pw@h").as_deref(), Some("pw"));
+        assert_eq!(secret("pg://u://p?@h").as_deref(), Some("//p?"));
+        let list = "amqp://u:a@h,amqp://u:b@h";
+        assert_eq!(url_userinfo(list), [9..10, 22..23]);
         assert_eq!(secret("pg://u:p@ss/w0rd@h/x").as_deref(), Some("p@ss/w0rd"));
         assert_eq!(secret("https://0123456789abcdef0123@h/x").as_deref(), Some("0123456789abcdef0123"));
         for plain in
