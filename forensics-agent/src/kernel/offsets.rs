@@ -33,7 +33,7 @@ const REGISTERS: Registers = Registers {
 /// # Errors
 ///
 /// A member without which no sender can be named is missing from this kernel, or the BTF is damaged.
-pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
+pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
     let must = |structure: &str, member: &str| btf.offset_of(structure, member).map(|field| field.offset);
     // What only some kernels or configurations have costs its own field, not the agent.
     let may = |structure: &str, member: &str| match btf.offset_of(structure, member) {

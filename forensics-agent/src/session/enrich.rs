@@ -27,9 +27,9 @@ const MAX_FOLDS: usize = 512;
 const SI_FIELDS_WORD: usize = 2;
 
 /// Turns kernel records into inputs of the assembly.
-pub struct Enricher {
+pub(super) struct Enricher {
     /// Who processes are.
-    pub processes: Processes,
+    pub(super) processes: Processes,
     symbols: Symbols,
     folds: BpfHashMap<MapData, FoldKey, FoldValue>,
     /// What of the kernel's counts was accounted for, by target.
@@ -39,7 +39,7 @@ pub struct Enricher {
 
 impl Enricher {
     /// Takes the sources of evidence.
-    pub fn new(
+    pub(super) fn new(
         processes: Processes,
         symbols: Symbols,
         folds: BpfHashMap<MapData, FoldKey, FoldValue>,
@@ -49,7 +49,7 @@ impl Enricher {
     }
 
     /// A signal. `known` is the target as it was known before.
-    pub fn signal(&mut self, event: &SignalEvent, known: Option<&Process>) -> SignalRecord {
+    pub(super) fn signal(&mut self, event: &SignalEvent, known: Option<&Process>) -> SignalRecord {
         let mut missing = Vec::new();
         let (classification, stack) = self.classify(&event.stack, event.signal);
         let Classification { mechanism, syscall, current: role, .. } = classification;
@@ -135,7 +135,7 @@ impl Enricher {
     }
 
     /// The end of a target. The counts of its signals are read and given back.
-    pub fn exit(&mut self, event: &ExitEvent) -> ExitRecord {
+    pub(super) fn exit(&mut self, event: &ExitEvent) -> ExitRecord {
         let (_, kernel_stack) = self.classify(&event.stack, 0);
         ExitRecord {
             target: ProcessKey { pid: event.task.tgid, start_boot_ns: event.task.start_boot_ns },
@@ -149,7 +149,7 @@ impl Enricher {
     }
 
     /// What was counted for a target and not reported; its entries are removed.
-    pub fn take_folds(&mut self, tgid: u32) -> Vec<Fold> {
+    pub(super) fn take_folds(&mut self, tgid: u32) -> Vec<Fold> {
         let mut folds = Vec::new();
         for (key, before) in self.counted.remove(&tgid).unwrap_or_default() {
             if let Ok(value) = self.folds.get(&key, 0) {
@@ -164,7 +164,7 @@ impl Enricher {
     }
 
     /// A target that was not known before its first record.
-    pub fn target_of(&mut self, info: &TaskInfo) -> Process {
+    pub(super) fn target_of(&mut self, info: &TaskInfo) -> Process {
         let mut process = self.processes.of_task(info, None, None, &mut Vec::new(), "target");
         process.tid = None;
         process.ancestors = self.processes.ancestors(process.key(), &[]);

@@ -34,10 +34,10 @@ struct Known {
 }
 
 /// Reads a command line before anything else sees it: the redaction.
-pub type Redact = fn(&[String]) -> Vec<String>;
+pub(super) type Redact = fn(&[String]) -> Vec<String>;
 
 /// Finds out who a process is.
-pub struct Processes {
+pub(super) struct Processes {
     ledger: BpfHashMap<MapData, TaskKey, ExecEntry>,
     lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
     known: HashMap<ProcessKey, Known>,
@@ -48,7 +48,7 @@ pub struct Processes {
 
 impl Processes {
     /// Takes the ledger and the lineage. Every command line goes through `redact` before it is kept.
-    pub fn new(
+    pub(super) fn new(
         ledger: BpfHashMap<MapData, TaskKey, ExecEntry>,
         lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
         redact: Redact,
@@ -61,7 +61,7 @@ impl Processes {
     /// # Errors
     ///
     /// There is no such process, or it is gone.
-    pub fn read(&mut self, pid: u32) -> Result<Process, proc::ProcError> {
+    pub(super) fn read(&mut self, pid: u32) -> Result<Process, proc::ProcError> {
         let mut process = proc::read_process(pid)?;
         self.polish(&mut process);
         for ancestor in &mut process.ancestors {
@@ -72,7 +72,7 @@ impl Processes {
     }
 
     /// A process of which only the pid is known, and that may be gone: as `/proc` has it, else as it is remembered.
-    pub fn by_pid(&mut self, pid: u32) -> Option<Process> {
+    pub(super) fn by_pid(&mut self, pid: u32) -> Option<Process> {
         if let Ok(process) = self.read(pid) {
             return Some(process);
         }
@@ -81,7 +81,7 @@ impl Processes {
     }
 
     /// Remembers every process that is there now, so that one that ends later is still known.
-    pub fn read_all(&mut self) {
+    pub(super) fn read_all(&mut self) {
         for pid in proc::list_pids().unwrap_or_default() {
             // Those that are gone by now executed nothing since the agent is there, or are in the ledger.
             if let Ok(mut process) = proc::read_process_alone(pid) {
@@ -93,19 +93,19 @@ impl Processes {
 
     /// The agent and those that it descends from: a pattern that was given to the agent stands on their command
     /// lines too.
-    pub fn own_family(&mut self) -> Vec<u32> {
+    pub(super) fn own_family(&mut self) -> Vec<u32> {
         let own = std::process::id();
         let ancestors = proc::read_process(own).map(|process| process.ancestors).unwrap_or_default();
         std::iter::once(own).chain(ancestors.iter().map(|ancestor| ancestor.pid)).collect()
     }
 
     /// True when the ledger knows a later exec of the process than this one.
-    pub fn has_executed_since(&self, key: ProcessKey, exec_boot_ns: u64) -> bool {
+    pub(super) fn has_executed_since(&self, key: ProcessKey, exec_boot_ns: u64) -> bool {
         self.program(key).is_some_and(|program| program.exec_boot_ns > exec_boot_ns)
     }
 
     /// A process that has just executed a program, and is not known yet.
-    pub fn executed(&mut self, key: ProcessKey, program: &Program) -> Process {
+    pub(super) fn executed(&mut self, key: ProcessKey, program: &Program) -> Process {
         // It is there, nearly always; if not, the ledger has what counts.
         let present =
             proc::read_process(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key));
@@ -124,7 +124,7 @@ impl Processes {
     }
 
     /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
-    pub fn of_task(
+    pub(super) fn of_task(
         &mut self,
         info: &TaskInfo,
         cmdline: Option<&CommandLine>,
@@ -187,7 +187,7 @@ impl Processes {
     ///
     /// Each is the one that made the one before it, as long as that is known; its present parent otherwise. They
     /// differ when a parent ended first: a command that was sent to the background by a shell that is gone.
-    pub fn ancestors(&mut self, process: ProcessKey, recorded: &[Ancestor]) -> Vec<Process> {
+    pub(super) fn ancestors(&mut self, process: ProcessKey, recorded: &[Ancestor]) -> Vec<Process> {
         let mut chain: Vec<Process> = Vec::new();
         let mut current = process;
         let mut present = recorded.iter();
@@ -275,7 +275,7 @@ impl Processes {
     }
 
     /// A target after an exec: the same process with a new identity.
-    pub fn after_exec(&self, before: &Process, program: &Program) -> Process {
+    pub(super) fn after_exec(&self, before: &Process, program: &Program) -> Process {
         let Known { name, exe, argv, truncated, uid } = self.known_from(program);
         Process {
             name,

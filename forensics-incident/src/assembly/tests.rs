@@ -464,6 +464,7 @@ fn a_context_in_time_is_kept_and_a_late_one_is_dropped() {
     let context = |pid| Input::Context {
         target: nginx().key(),
         context: Box::new(Context { pid, ..Context::default() }),
+        missing: Vec::new(),
     };
     let mut drive = Drive::watching(&nginx());
     drive.signal(&nginx(), kill(100.0, SIGTERM, killer()));
