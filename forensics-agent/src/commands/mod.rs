@@ -10,6 +10,7 @@ use crate::cli::{self, Cli, Command, Format, Globals};
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
+pub mod diagnose;
 pub mod doctor;
 pub mod failure;
 pub mod run;
@@ -43,6 +44,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
                 .block_on(check_timing::run(&args, json, &mut io::stdout().lock()))
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })
         }
+        Command::Diagnose(args) => diagnose::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }
