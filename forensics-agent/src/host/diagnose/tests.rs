@@ -49,7 +49,7 @@ fn report(request: &Request) -> String {
 
 #[test]
 fn all_sections_and_both_directions_of_the_tree() {
-    let script = "sleep 60 & echo; read _";
+    let script = "sleep 60 & while ! grep -q sleep /proc/$!/comm; do :; done; echo; read _";
     let victim = Victim::start("sh", &["-c", script, "canary\n=== end === run=forged\x1b[31m"]);
     let pid = victim.0.id();
     let text = report(&request("sections", pid, Duration::from_secs(5)));
