@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
+use crate::host::systemd::timing::Wanted;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
@@ -18,6 +19,9 @@ pub mod snapshot;
 pub mod watch;
 
 use failure::Failure;
+
+/// Seconds that a service needs beyond its drain, unless it is said otherwise.
+const HEADROOM: f64 = 30.0;
 
 /// The whole program: reads the command line, does what it says, and yields the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -74,6 +78,11 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("not a number of seconds".to_owned()),
     }
+}
+
+/// What a service wants that takes so many seconds to drain: 30 s more, for connections to close and state to write.
+fn drain(seconds: f64) -> Wanted {
+    Wanted { drain: seconds, headroom: HEADROOM }
 }
 
 /// Reads a log level for the command line.

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 use crate::{
     host::{
         clock,
-        markers::{Drained, MarkerEvent, MarkerFile, MarkerSpec, MarkerTarget, MarkerWatch, judge},
+        markers::{Drained, MarkerEvent, MarkerSpec, MarkerTarget, MarkerWatch, judge},
         proc::ProcDir,
         redact::redact_text,
     },
@@ -129,16 +129,10 @@ impl Markers {
         for MarkerEvent { target, file, writer } in events {
             let Some(known) = self.targets.get(&target) else { continue };
             let mut notes = Vec::new();
-            let marker = judge(&file, known, home(&file), clock::unix_s(), &redact_text, &mut notes);
+            let marker = judge(&file, known, clock::unix_s(), &redact_text, &mut notes);
             news.missing.extend(notes.into_iter().map(|note| (target, note)));
             news.seen.push(Seen { target, marker, writer });
         }
         news
     }
-}
-
-/// The Hermes home that a marker stands in, when that is where its kind stands.
-fn home(file: &MarkerFile) -> Option<&[u8]> {
-    let name = file.path.iter().rposition(|&byte| byte == b'/')?;
-    file.spec.path.starts_with("%H/").then(|| file.path.get(..name)).flatten()
 }
