@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
+use crate::heap;
 use crate::host::systemd::timing::Wanted;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
@@ -25,6 +26,7 @@ const HEADROOM: f64 = 30.0;
 
 /// The whole program: reads the command line, does what it says, and yields the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    heap::share();
     let result = match cli::parse(args) {
         Ok(Some(cli)) => dispatch(cli),
         Ok(None) => Ok(0),

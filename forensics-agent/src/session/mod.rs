@@ -32,6 +32,7 @@ use tokio::io::{
 
 use crate::{
     cli::ShowCmdline,
+    heap,
     host::{clock, redact::redact, snapshot::Snapshot, systemd::timing::Wanted},
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
@@ -210,6 +211,7 @@ impl<W: Write> Session<W> {
     /// Remembers everyone who is there now, so that a sender's parent that ends first is still known.
     pub fn remember_everyone(&mut self) {
         self.enricher.processes.read_all();
+        heap::trim();
     }
 
     /// Waits for records or a deadline and takes in what there is, up to a batch.
