@@ -8,6 +8,8 @@ use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
 use crate::heap;
+use crate::host::privileges;
+use crate::host::proc::{self, PidNamespace};
 use crate::host::systemd::timing::Wanted;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
@@ -79,6 +81,19 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.strip_suffix('s').unwrap_or(text).parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("not a number of seconds".to_owned()),
+    }
+}
+
+/// Refuses to start where the kernel programs could not be loaded, or where their process numbers would mean other
+/// processes than ours.
+fn require_kernel_access() -> Result<(), Failure> {
+    privileges::check()?;
+    match proc::pid_namespace() {
+        PidNamespace::Nested => Err(Failure::kernel(
+            "the agent runs in a pid namespace of its own, where process numbers are not those of the kernel: run it \
+             on the host, or in a container with the host's pid namespace (--pid=host)",
+        )),
+        PidNamespace::Initial | PidNamespace::Unknown => Ok(()),
     }
 }
 

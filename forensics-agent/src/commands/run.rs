@@ -16,7 +16,6 @@ use crate::child::{Child, User};
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::forward::Forwarded;
-use crate::host::privileges;
 use crate::report::JsonReporter;
 use crate::session::{Session, Settings};
 use crate::targets::{Selectors, SignalSet};
@@ -66,7 +65,7 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 /// See [`Failure`].
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
-    privileges::check()?;
+    super::require_kernel_access()?;
     let user = args
         .uid
         .as_deref()

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Globals;
 use crate::diagnostics;
-use crate::host::{pidfile, privileges, proc};
+use crate::host::{pidfile, proc};
 use crate::session::{Session, Settings};
 use crate::targets::{Selectors, SignalSet, TargetArgs};
 
@@ -69,7 +69,7 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
     let selectors = args.targets.selectors()?;
-    privileges::check().map_err(|error| Failure::kernel(error.to_string()))?;
+    super::require_kernel_access()?;
     let pids = named_pids(&selectors)?;
     let waits = selectors.by_name() || selectors.all;
     let settings = Settings {

@@ -149,7 +149,7 @@ impl Enricher {
     }
 
     /// What was counted for a target and not reported; its entries are removed.
-    pub(super) fn take_folds(&mut self, tgid: u32) -> Vec<Fold> {
+    fn take_folds(&mut self, tgid: u32) -> Vec<Fold> {
         let mut folds = Vec::new();
         for (key, before) in self.counted.remove(&tgid).unwrap_or_default() {
             if let Ok(value) = self.folds.get(&key, 0) {
@@ -161,6 +161,11 @@ impl Enricher {
             let _ = self.folds.remove(&key);
         }
         folds
+    }
+
+    /// Lets go of a target whose end was not recorded.
+    pub(super) fn forget(&mut self, tgid: u32) {
+        self.take_folds(tgid);
     }
 
     /// A target that was not known before its first record.

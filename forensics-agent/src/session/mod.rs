@@ -98,7 +98,11 @@ pub struct Session<W: Write> {
     reporter: Reporter<W>,
     markers: Markers,
     timings: Timings,
-    ring_full: u64,
+    /// Records missing in the sequences.
+    gaps: u64,
+    /// Runs of a program that the kernel skipped.
+    skipped: u64,
+    /// Losses that were reported.
     lost: u64,
 }
 
@@ -151,7 +155,8 @@ impl<W: Write> Session<W> {
             reporter,
             markers: Markers::start(),
             timings: Timings::new(drain),
-            ring_full: 0,
+            gaps: 0,
+            skipped: 0,
             lost: 0,
         })
     }
@@ -167,8 +172,12 @@ impl<W: Write> Session<W> {
     ///
     /// There is no such process, or it ended before it was watched.
     pub fn watch(&mut self, pid: u32) -> Result<(), WatchError> {
-        let target = self.enricher.processes.read(pid).map_err(|_| WatchError::NoProcess(pid))?;
-        self.watched.insert(target.key())?;
+        // Watched first and read then: whatever it executes in between has a record.
+        self.watched.insert(ProcessKey { pid, start_boot_ns: 0 })?;
+        let Ok(target) = self.enricher.processes.read(pid) else {
+            self.watched.remove(pid);
+            return Err(WatchError::NoProcess(pid));
+        };
         // Nothing that makes an incident can have happened to it yet.
         let _ = self.add(target, &mut Progress::default());
         Ok(())
@@ -264,21 +273,26 @@ impl<W: Write> Session<W> {
         // What was announced before a signal must be known when that signal is judged.
         let news = self.markers.take();
         self.handle_news(news, &mut progress)?;
-        for taken in batch {
-            match taken {
-                Ok((position, record)) => {
-                    self.lost += self.sequences.take(position);
-                    self.record(record, &mut progress)?;
-                }
-                Err(error) => log::warn!("{error}"),
-            }
-        }
+        self.take_records(batch, &mut progress)?;
         if drained {
             self.notice_losses(&mut progress)?;
             let outputs = self.assembler.tick(clock::boot_ns());
             self.handle(outputs, &mut progress)?;
         }
         Ok(progress)
+    }
+
+    fn take_records(&mut self, batch: Vec<Taken>, progress: &mut Progress) -> io::Result<()> {
+        for taken in batch {
+            match taken {
+                Ok((position, record)) => {
+                    self.gaps += self.sequences.take(position);
+                    self.record(record, progress)?;
+                }
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        Ok(())
     }
 
     fn record(&mut self, record: Record, progress: &mut Progress) -> io::Result<()> {
@@ -359,6 +373,7 @@ impl<W: Write> Session<W> {
     fn forget(&mut self, pid: u32) {
         self.targets.remove(&pid);
         self.markers.remove(pid);
+        self.enricher.forget(pid);
     }
 
     fn push(&mut self, input: Input, progress: &mut Progress) -> io::Result<()> {
@@ -412,25 +427,40 @@ impl<W: Write> Session<W> {
         Ok(())
     }
 
-    /// Counts what the ring buffer had no room for. A lost record may have been the end of a target: whoever the
-    /// kernel has let go of is gone.
+    /// Reports what the ring buffer had no room for and what the kernel skipped. A lost record may have been the end
+    /// of a target: whoever the kernel has let go of is gone.
     fn notice_losses(&mut self, progress: &mut Progress) -> io::Result<()> {
-        let ring_full = self.counter(Counter::RingFull);
-        if ring_full == self.ring_full {
+        if !progress.closed.is_empty() {
+            self.skipped = self.kernel.recursion_misses();
+        }
+        // A record that did not fit leaves a gap too, but only once a later one of its kind has come.
+        let total = self.counter(Counter::RingFull).max(self.gaps) + self.skipped;
+        if total == self.lost {
             return Ok(());
         }
-        let records = ring_full.saturating_sub(self.ring_full);
-        self.ring_full = ring_full;
-        self.reporter.loss(&Loss { ts: clock::unix_s(), records, total: ring_full })?;
-        let gone: Vec<ProcessKey> = self
+        let records = total.saturating_sub(self.lost);
+        self.lost = total;
+        self.reporter.loss(&Loss { ts: clock::unix_s(), records, total })?;
+        let suspects: Vec<ProcessKey> = self
             .targets
             .values()
             .filter(|target| !self.watched.contains(target.pid))
             .map(Process::key)
             .collect();
-        for target in gone {
-            self.forget(target.pid);
-            self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
+        // Those that have ended just now have a record on its way.
+        loop {
+            let mut batch = Vec::new();
+            let drained = take_batch(self.events.get_mut(), &mut batch);
+            self.take_records(batch, progress)?;
+            if drained {
+                break;
+            }
+        }
+        for target in suspects {
+            if self.targets.get(&target.pid).is_some_and(|held| held.key() == target) {
+                self.forget(target.pid);
+                self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
+            }
         }
         Ok(())
     }
