@@ -42,11 +42,11 @@ pub enum Input {
         /// What, with the field's name in the incident.
         missing: Missing,
     },
-    /// A marker file of a target was seen; a later one of the same path replaces it.
+    /// A marker file of a target was seen; a later one of the same path replaces it, unless only one of them names the target.
     Marker {
         /// Whose.
         target: ProcessKey,
-        /// What was seen.
+        /// What was seen, with its age at the moment of the push.
         marker: Marker,
     },
     /// A target ended.

@@ -122,7 +122,7 @@ impl Assembler {
             }
             Input::Marker { target, marker } => {
                 if let Some(held) = self.find(target) {
-                    held.set_marker(marker);
+                    held.set_marker(now_boot_ns, marker);
                 }
                 Vec::new()
             }

@@ -1,7 +1,7 @@
 //! One target: what is known of it while it lives, and how that becomes an incident.
 
 use crate::attribution::{End, decisive};
-use crate::model::{Context, Lost, Marker, Missing, Outcome, OutcomeKind, Process, ProcessKey};
+use crate::model::{Context, Lost, Marker, MarkerKind, Missing, Outcome, OutcomeKind, Process, ProcessKey};
 use crate::signals;
 
 use super::ledger::Ledger;
@@ -31,7 +31,8 @@ pub(super) struct Target {
     pub(super) ledger: Ledger,
     pub(super) request: Option<Request>,
     context: Option<Context>,
-    markers: Vec<Marker>,
+    /// Markers, each with the moment when it was looked at, `CLOCK_BOOTTIME` nanoseconds.
+    markers: Vec<(Marker, u64)>,
     /// What could not be read of its surroundings.
     notes: Vec<Missing>,
     /// The end of the last window in which it survived: nothing before explains a later exit.
@@ -99,13 +100,25 @@ impl Target {
         }
     }
 
-    /// Keeps a marker; a later one of the same path replaces it.
-    pub(super) fn set_marker(&mut self, marker: Marker) {
-        if let Some(held) = self.markers.iter_mut().find(|held| held.path == marker.path) {
-            *held = marker;
+    /// Keeps a marker that was looked at at `now`; a later one of the same path replaces it, unless only one of them
+    /// names this target: a marker for the next one must not hide the one for this.
+    pub(super) fn set_marker(&mut self, now: u64, mut marker: Marker) {
+        let same = |held: &Marker| held.path == marker.path && held.names_target == marker.names_target;
+        if let Some((held, at)) = self.markers.iter_mut().find(|(held, _)| same(held)) {
+            // Looked at once more, it does not tell anew who wrote it.
+            if marker.writer.is_none() && marker.raw == held.raw && marker.content == held.content {
+                marker.writer = held.writer.take();
+            }
+            (*held, *at) = (marker, now);
         } else if self.markers.len() < MAX_MARKERS {
-            self.markers.push(marker);
+            self.markers.push((marker, now));
         }
+    }
+
+    /// The markers as of the moment `at_ns`, `CLOCK_BOOTTIME` nanoseconds.
+    fn markers_at(&self, at_ns: u64) -> Vec<Marker> {
+        let since = |seen_ns: u64| (at_ns as f64 - seen_ns as f64) / 1e9;
+        self.markers.iter().map(|(marker, seen_ns)| marker.clone().after(since(*seen_ns))).collect()
     }
 
     /// The incident that this end makes. The target may live on (as a survivor).
@@ -127,6 +140,8 @@ impl Target {
         let entry = found.and_then(|(index, ..)| self.ledger.entries().get(index));
         let group_id = entry.and_then(|entry| entry.group_id.clone());
         let missing = self.missing();
+        let markers =
+            self.markers_at(entry.map_or(ending.boot_ns, |entry| entry.signal.last_ns().min(ending.boot_ns)));
         let outcome = outcome(ending, ts, after_s);
         let lost = Lost { records: self.ledger.lost(ending.exit.and_then(|exit| exit.signals_seen)) };
         let closed = Closed {
@@ -135,8 +150,8 @@ impl Target {
             outcome,
             signals: self.ledger.signals().cloned().collect(),
             decisive: found.map(|(index, ..)| index),
-            context: self.context.take(),
-            markers: self.markers.clone(),
+            context: self.context.take().map(|context| with_markers(context, &markers)),
+            markers,
             lost,
             missing,
         };
@@ -160,6 +175,26 @@ impl Target {
         });
         context.into_iter().chain(self.notes.iter().cloned()).chain(of_signals).collect()
     }
+}
+
+/// The context with the markers of its two keys. A gateway unlinks its marker as soon as it is asked to end, often
+/// before the snapshot is taken, so what was seen before counts.
+fn with_markers(mut context: Context, markers: &[Marker]) -> Context {
+    let stood = |kind: MarkerKind| {
+        let name = |marker: &&Marker| marker.path.rsplit('/').next() == Some(kind.hermes_file());
+        let of_kind = markers.iter().filter(|marker| marker.kind == kind && marker.fresh).filter(name);
+        of_kind.max_by_key(|marker| marker.names_target)
+    };
+    if context.takeover_marker.is_none()
+        && let Some(marker) = stood(MarkerKind::Takeover)
+    {
+        context.takeover_marker = Some(marker.raw.clone());
+        context.takeover_marker_for_self = Some(marker.names_target);
+    }
+    if context.planned_stop_marker.is_none() {
+        context.planned_stop_marker = stood(MarkerKind::PlannedStop).map(|marker| marker.raw.clone());
+    }
+    context
 }
 
 /// The end in the words of the record.

@@ -2,6 +2,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Process;
 
+/// A marker counts for this long after it was written, seconds.
+pub const FRESH_S: f64 = 60.0;
+/// The clocks of writer and reader may differ by this much, seconds.
+const SKEW_S: f64 = 1.0;
+
 /// A file with which the target's operator announced its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
@@ -11,9 +16,9 @@ pub struct Marker {
     pub path: String,
     /// It names this very process (pid, and start time when given).
     pub names_target: bool,
-    /// Written less than 60 s before it was looked at.
+    /// Written at most [`FRESH_S`] before the decisive signal, or the end where there is none.
     pub fresh: bool,
-    /// Seconds since it was written.
+    /// Seconds from when it was written to that moment; negative when it came afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<f64>,
     /// Its content, when it is JSON.
@@ -26,6 +31,20 @@ pub struct Marker {
     pub writer: Option<Process>,
 }
 
+impl Marker {
+    /// True when a marker of this age counts.
+    pub fn is_fresh_at(age_s: Option<f64>) -> bool {
+        age_s.is_some_and(|age| (-SKEW_S..FRESH_S).contains(&age))
+    }
+
+    /// The same marker, looked at `seconds` later, or earlier when negative.
+    #[must_use]
+    pub fn after(self, seconds: f64) -> Self {
+        let age_s = self.age_s.map(|age| age + seconds);
+        Self { fresh: Self::is_fresh_at(age_s), age_s, ..self }
+    }
+}
+
 /// The kinds of marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,4 +53,14 @@ pub enum MarkerKind {
     Takeover,
     /// Somebody stops the target on purpose.
     PlannedStop,
+}
+
+impl MarkerKind {
+    /// The file in which the Hermes gateway looks for it.
+    pub fn hermes_file(self) -> &'static str {
+        match self {
+            Self::Takeover => ".gateway-takeover.json",
+            Self::PlannedStop => ".gateway-planned-stop.json",
+        }
+    }
 }

@@ -14,7 +14,7 @@ mod verdict;
 
 pub use context::{Context, ProcessSummary};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
-pub use marker::{Marker, MarkerKind};
+pub use marker::{FRESH_S, Marker, MarkerKind};
 pub use outcome::{Outcome, OutcomeKind};
 pub use process::{Process, ProcessKey};
 pub use signal::{Mechanism, Scope, SendResult, SiCode, Signal};

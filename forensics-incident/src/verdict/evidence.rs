@@ -2,11 +2,12 @@
 
 use crate::attribution::{arrived, is_own};
 use crate::model::{
-    Cause, MarkerKind, Mechanism, OutcomeKind, Process, ProcessSummary, RuledOut, Scope, SendResult, Signal,
+    Cause, Mechanism, OutcomeKind, Process, ProcessSummary, RuledOut, Scope, SendResult, Signal,
 };
 use crate::signals::{SIGABRT, SIGKILL, requests_termination};
 use crate::text::span;
 
+use super::announcement;
 use super::case::{Case, by_what, path, quote};
 
 /// A death this long after `SIGKILL` was held up, seconds.
@@ -169,14 +170,7 @@ pub(super) fn around(case: &Case<'_>) -> Vec<String> {
     if facts.outcome.core_dumped {
         said.push("The kernel dumped its core.".to_owned());
     }
-    for marker in facts.markers.iter().filter(|marker| marker.fresh) {
-        let kind = match marker.kind {
-            MarkerKind::Takeover => "takeover",
-            MarkerKind::PlannedStop => "planned-stop",
-        };
-        let whom = if marker.names_target { "names this process" } else { "does not name this process" };
-        said.push(format!("A fresh {kind} marker, {}, {whom}.", quote(&marker.path)));
-    }
+    said.extend(announcement::of_markers(case));
     if let Some(context) = &facts.context
         && let Some(pid) = context.tracer_pid.filter(|&pid| pid != 0)
     {

@@ -5,6 +5,7 @@
 //! leaves unescaped.
 
 mod actors;
+mod announcement;
 mod case;
 mod evidence;
 mod lineage;

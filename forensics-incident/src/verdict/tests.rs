@@ -182,9 +182,9 @@ fn facts() -> BoxedStrategy<Facts> {
                 names_target: true,
                 fresh: true,
                 age_s: None,
-                content: None,
+                content: Some(serde_json::json!({ "target_pid": lost, "replacer_pid": lost })),
                 raw: String::new(),
-                writer: None,
+                writer: signals.first().and_then(|signal| signal.sender.clone()),
             };
             Facts {
                 outcome,
@@ -242,6 +242,8 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
         "timeout_command",
         "crash",
         "self_kill",
+        "takeover",
+        "planned_stop",
         "external_kill",
         "kernel_act",
         "exit",

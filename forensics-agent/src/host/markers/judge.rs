@@ -5,10 +5,6 @@ use super::read::{MarkerFile, missing};
 use super::timestamp::parse_iso;
 use crate::host::proc::{ProcDir, ProcError, Stat, Status};
 
-/// A marker counts for this long after it was written, seconds.
-const FRESH_S: f64 = 60.0;
-/// Clocks of writer and reader may differ by this much, seconds.
-const SKEW_S: f64 = 1.0;
 /// Characters of a marker that are kept as they stand.
 const RAW_CHARS: usize = 300;
 
@@ -95,7 +91,6 @@ pub fn judge(
         Some(value) => value.as_f64(),
     };
     let age_s = written_at.map(|written_at| now - written_at);
-    let fresh = age_s.is_some_and(|age| (-SKEW_S..FRESH_S).contains(&age));
 
     let redacted = content.as_ref().map(|content| redact_value(None, content, redact));
     let raw = match &redacted {
@@ -107,7 +102,7 @@ pub fn judge(
         kind: file.spec.kind,
         path: String::from_utf8_lossy(&file.path).into_owned(),
         names_target,
-        fresh,
+        fresh: Marker::is_fresh_at(age_s),
         age_s,
         content: redacted,
         raw: raw.chars().take(RAW_CHARS).collect(),

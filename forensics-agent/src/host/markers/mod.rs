@@ -36,15 +36,15 @@ pub struct MarkerSpec {
 impl MarkerSpec {
     /// The two markers of the Hermes gateway.
     pub fn builtin() -> Vec<MarkerSpec> {
-        let hermes = |name: &str, file: &str, kind| MarkerSpec {
+        let hermes = |name: &str, kind: MarkerKind| MarkerSpec {
             name: name.to_owned(),
-            path: format!("%H/{file}"),
+            path: format!("%H/{}", kind.hermes_file()),
             pointer: "/target_pid".to_owned(),
             kind,
         };
         vec![
-            hermes("takeover_marker", ".gateway-takeover.json", MarkerKind::Takeover),
-            hermes("planned_stop_marker", ".gateway-planned-stop.json", MarkerKind::PlannedStop),
+            hermes("takeover_marker", MarkerKind::Takeover),
+            hermes("planned_stop_marker", MarkerKind::PlannedStop),
         ]
     }
 }

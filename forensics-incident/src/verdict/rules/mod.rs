@@ -4,9 +4,11 @@ mod crash;
 mod exit;
 mod external_kill;
 mod kernel_act;
+mod planned_stop;
 mod self_kill;
 mod silent_kill;
 mod survived;
+mod takeover;
 mod timeout_command;
 mod unseen;
 
@@ -33,6 +35,17 @@ macro_rules! rules {
 }
 
 /// From the most specific to the plainest. The first three go by how it ended, the others by the
-/// decisive signal; an exit without one is nobody's act but its own.
-pub(super) const RULES: [Rule; 8] =
-    rules![survived, silent_kill, timeout_command, crash, self_kill, external_kill, kernel_act, exit,];
+/// decisive signal; an exit without one is nobody's act but its own. What a manager did for a reason that it
+/// tells comes before what a marker announced.
+pub(super) const RULES: [Rule; 10] = rules![
+    survived,
+    silent_kill,
+    timeout_command,
+    crash,
+    self_kill,
+    takeover,
+    planned_stop,
+    external_kill,
+    kernel_act,
+    exit,
+];
