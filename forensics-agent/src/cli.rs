@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
 
-use crate::commands::{check_timing, doctor, failure::Failure, run, snapshot, watch};
+use crate::commands::{check_timing, diagnose, doctor, failure::Failure, run, snapshot, watch};
 use crate::host::redact::redact;
 
 /// What the help ends with.
@@ -46,6 +46,8 @@ pub enum Command {
     Snapshot(snapshot::Args),
     /// Say whether systemd leaves a service the time that it needs to stop
     CheckTiming(check_timing::Args),
+    /// Write what the host looks like to a log, by a worker that outlives its caller
+    Diagnose(diagnose::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -105,6 +107,15 @@ pub enum ShowCmdline {
 }
 
 impl ShowCmdline {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Redacted => "redacted",
+            Self::Full => "full",
+            Self::Exe => "exe",
+        }
+    }
+
     /// What is kept of a command line.
     pub fn shown(self, argv: &[String]) -> Vec<String> {
         match self {
@@ -178,7 +189,11 @@ impl Cli {
                     "run leaves its output to the command, so -o json does not apply; use --report FILE";
                 return Err(Failure::usage(message).of_run());
             }
-            Command::Run(_) | Command::Snapshot(_) | Command::CheckTiming(_) | Command::Doctor(_) => {}
+            Command::Run(_)
+            | Command::Snapshot(_)
+            | Command::CheckTiming(_)
+            | Command::Diagnose(_)
+            | Command::Doctor(_) => {}
         }
         Ok(self)
     }

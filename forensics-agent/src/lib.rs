@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 pub mod diagnostics;
 mod forward;
+mod heap;
 pub mod host;
 pub mod kernel;
 pub mod report;

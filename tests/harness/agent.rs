@@ -11,9 +11,6 @@ use crate::lines::Lines;
 use crate::process::{put_down, signal, wait};
 use crate::{PATIENCE, Record, WorkDir, agent_program, needs_root};
 
-/// How long the agent may take until it is attached.
-const START: Duration = Duration::from_secs(20);
-
 /// A running agent. It is killed with the value; [`Agent::stop`] ends it as an operator does.
 #[derive(Debug)]
 pub struct Agent {
@@ -42,7 +39,7 @@ impl Agent {
         let stdout = child.stdout.take().context("the agent has no standard output")?;
         let ready = Record::parse("{}")?;
         let mut agent = Self { child, lines: Lines::new(stdout), kept: VecDeque::new(), ready, directory };
-        agent.ready = agent.next("ready", START)?;
+        agent.ready = agent.next("ready", PATIENCE)?;
         Ok(agent)
     }
 

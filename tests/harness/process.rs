@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// How long anything may take that takes milliseconds on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that takes milliseconds on an idle machine: long enough for the busiest one.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pid of a child, for system calls.
 pub(crate) fn pid(child: &Child) -> Result<Pid> {

@@ -1,9 +1,10 @@
 //! Directories for one test.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// A directory that anyone may enter, removed with the value.
 #[derive(Debug)]
@@ -30,10 +31,14 @@ impl WorkDir {
     /// Copies a program into it under another name.
     ///
     /// # Errors
-    /// As `open(2)`.
+    /// As `cp(1)`.
     pub fn copy(&self, program: &Path, name: impl AsRef<Path>) -> Result<PathBuf> {
         let copy = self.join(name);
-        std::fs::copy(program, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+        // By a process of its own: a child that another test forks while this one has the copy open for writing would
+        // inherit that, and executing the copy would fail with ETXTBSY.
+        let status =
+            Command::new("cp").arg("--").args([program, &copy]).status().context("cannot start cp")?;
+        ensure!(status.success(), "cannot copy {} to {}: {status}", program.display(), copy.display());
         Ok(copy)
     }
 }

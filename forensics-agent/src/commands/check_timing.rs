@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use thiserror::Error;
 
-use crate::host::systemd::manager::{self, ManagerError};
-use crate::host::systemd::timing::{self, CannotTell, Wanted};
+use crate::host::systemd::check;
+use crate::host::systemd::timing::Wanted;
 use crate::host::systemd::unit::{Scope, UnitPath, unit_of_cgroup};
 use crate::report::timing::TimingReport;
 
@@ -16,11 +16,11 @@ use crate::report::timing::TimingReport;
 #[command(group(clap::ArgGroup::new("service").required(true)))]
 pub struct Args {
     /// Seconds that the service takes to drain after SIGTERM
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: f64,
 
     /// Seconds that it needs beyond that, to close connections and write its state
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, default_value_t = super::HEADROOM)]
     pub headroom: f64,
 
     /// A process of the service
@@ -60,12 +60,9 @@ pub enum CheckError {
     /// No unit owns the process.
     #[error("process {0} belongs to no systemd unit")]
     NoUnit(u32),
-    /// The unit's properties do not tell.
+    /// The manager does not tell.
     #[error(transparent)]
-    CannotTell(#[from] CannotTell),
-    /// The manager does not answer.
-    #[error(transparent)]
-    Manager(#[from] ManagerError),
+    CannotTell(#[from] check::CheckError),
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -76,7 +73,7 @@ impl CheckError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NoSuchProcess(_) | Self::NotAUnitName(_) => 2,
-            Self::Unreadable { .. } | Self::NoUnit(_) | Self::CannotTell(_) | Self::Manager(_) => 3,
+            Self::Unreadable { .. } | Self::NoUnit(_) | Self::CannotTell(_) => 3,
             Self::Output(_) => 4,
         }
     }
@@ -85,20 +82,8 @@ impl CheckError {
 /// Checks, prints the answer, and yields the exit status: 0 aligned, 1 not.
 pub async fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<u8, CheckError> {
     let place = place(args)?;
-    if !place.is_service() {
-        return Err(CannotTell::NotAService(place.unit).into());
-    }
     let wanted = Wanted { drain: args.drain_timeout, headroom: args.headroom };
-    // Both at once, so that one that does not answer costs no more than the patience for one.
-    let manager_unit = async {
-        match &place.user_manager_unit {
-            Some(unit) => manager::properties(Scope::System, unit).await.ok(),
-            None => None,
-        }
-    };
-    let (properties, manager) = tokio::join!(manager::properties(place.scope, &place.unit), manager_unit);
-    let properties = properties?;
-    let alignment = timing::align(&place, &properties, manager.as_ref(), args.pid, wanted)?;
+    let (alignment, properties) = check::check(&place, args.pid, wanted).await?;
     let report = TimingReport::new(&place, &alignment, &properties);
     if json {
         report.write_json(out)?;
@@ -131,14 +116,6 @@ fn place_of_process(pid: u32) -> Result<UnitPath, CheckError> {
         if gone { CheckError::NoSuchProcess(pid) } else { CheckError::Unreadable { pid, error } }
     })?;
     unit_of_cgroup(&String::from_utf8_lossy(&cgroup)).ok_or(CheckError::NoUnit(pid))
-}
-
-/// Reads a number of seconds for the command line: 0 or more, fractions allowed.
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
-        _ => Err("not a number of seconds".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ use std::process::ExitCode;
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
+use crate::heap;
+use crate::host::systemd::timing::Wanted;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
+pub mod diagnose;
 pub mod doctor;
 pub mod failure;
 pub mod run;
@@ -18,8 +21,12 @@ pub mod watch;
 
 use failure::Failure;
 
+/// Seconds that a service needs beyond its drain, unless it is said otherwise.
+const HEADROOM: f64 = 30.0;
+
 /// The whole program: reads the command line, does what it says, and yields the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    heap::share();
     let result = match cli::parse(args) {
         Ok(Some(cli)) => dispatch(cli),
         Ok(None) => Ok(0),
@@ -43,6 +50,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
                 .block_on(check_timing::run(&args, json, &mut io::stdout().lock()))
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })
         }
+        Command::Diagnose(args) => diagnose::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }
@@ -72,6 +80,11 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("not a number of seconds".to_owned()),
     }
+}
+
+/// What a service wants that takes so many seconds to drain: 30 s more, for connections to close and state to write.
+fn drain(seconds: f64) -> Wanted {
+    Wanted { drain: seconds, headroom: HEADROOM }
 }
 
 /// Reads a log level for the command line.

@@ -80,6 +80,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         show_cmdline: globals.show_cmdline,
         ebpf_log: args.ebpf_log,
         events: false,
+        drain: args.drain_timeout.map(super::drain),
     };
     let mut forwarded =
         Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;

@@ -78,6 +78,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         show_cmdline: globals.show_cmdline,
         ebpf_log: args.ebpf_log,
         events: args.events,
+        drain: args.drain_timeout.map(super::drain),
     };
     // Both are caught before anything is attached, so that a stop during the start is a clean one.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_wait(&error))?;

@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod clock;
 pub mod deadline;
+pub mod diagnose;
 pub mod features;
 pub mod identity;
 pub mod markers;

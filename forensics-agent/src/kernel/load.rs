@@ -13,6 +13,7 @@ use super::{
     btf::{Btf, BtfError},
     offsets,
 };
+use crate::heap;
 
 /// The stripped kernel object. It is committed, so that a build needs only stable Rust; `cargo xtask ebpf`
 /// makes it anew from `forensics-ebpf/`.
@@ -208,7 +209,8 @@ impl Kernel {
             Hook::RawTracepoint => attach_raw(&mut ebpf, hook.program(), "signal_generate")?,
             Hook::TpBtf => attach_btf(&mut ebpf, hook.program(), "signal_generate")?,
         }
-        trim_heap();
+        // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
+        heap::trim();
         Ok(Self { ebpf, hook })
     }
 
@@ -379,14 +381,5 @@ fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
                 _ => LoadError::Failed { what, reason: in_one_line(error) },
             }
         }
-    }
-}
-
-/// Gives back what aya's own reading of the kernel's BTF took: 20 MB that nobody needs again.
-fn trim_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: takes no pointers; it only returns free pages to the kernel.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 use crate::{
     host::{
         clock,
-        markers::{Drained, MarkerEvent, MarkerFile, MarkerSpec, MarkerTarget, MarkerWatch, judge},
+        markers::{Drained, MarkerEvent, MarkerSpec, MarkerTarget, MarkerWatch, judge},
         proc::ProcDir,
         redact::redact_text,
     },
@@ -40,6 +40,8 @@ pub(super) struct Markers {
     specs: Arc<[MarkerSpec]>,
     watch: Option<AsyncFd<MarkerWatch>>,
     targets: HashMap<u32, MarkerTarget>,
+    /// The last turn left something behind.
+    more: bool,
 }
 
 impl Markers {
@@ -54,7 +56,7 @@ impl Markers {
                 None
             }
         };
-        Self { specs: MarkerSpec::builtin().into(), watch, targets: HashMap::new() }
+        Self { specs: MarkerSpec::builtin().into(), watch, targets: HashMap::new(), more: false }
     }
 
     /// The marker files to look for.
@@ -86,9 +88,13 @@ impl Markers {
     /// Waits until there may be something to take.
     pub(super) async fn readable(&mut self) -> io::Result<()> {
         let Some(watch) = &mut self.watch else { return std::future::pending().await };
+        if self.more {
+            return Ok(());
+        }
         let expiry = watch.get_ref().next_expiry();
         tokio::select! {
-            ready = watch.readable_mut() => ready?.retain_ready(),
+            // Cleared before it is emptied: what comes in between makes it ready anew.
+            ready = watch.readable_mut() => ready?.clear_ready(),
             () = async { tokio::time::sleep_until(expiry.map_or_else(tokio::time::Instant::now, Into::into)).await },
                 if expiry.is_some() => {}
         }
@@ -101,11 +107,11 @@ impl Markers {
         for _ in 0..MAX_ROUNDS {
             let Some(watch) = &mut self.watch else { return news };
             let drained = watch.get_mut().drain();
-            let more = drained.more;
+            self.more = drained.more;
             let News { seen, missing } = self.news(drained);
             news.seen.extend(seen);
             news.missing.extend(missing);
-            if !more {
+            if !self.more {
                 break;
             }
         }
@@ -123,16 +129,10 @@ impl Markers {
         for MarkerEvent { target, file, writer } in events {
             let Some(known) = self.targets.get(&target) else { continue };
             let mut notes = Vec::new();
-            let marker = judge(&file, known, home(&file), clock::unix_s(), &redact_text, &mut notes);
+            let marker = judge(&file, known, clock::unix_s(), &redact_text, &mut notes);
             news.missing.extend(notes.into_iter().map(|note| (target, note)));
             news.seen.push(Seen { target, marker, writer });
         }
         news
     }
-}
-
-/// The Hermes home that a marker stands in, when that is where its kind stands.
-fn home(file: &MarkerFile) -> Option<&[u8]> {
-    let name = file.path.iter().rposition(|&byte| byte == b'/')?;
-    file.spec.path.starts_with("%H/").then(|| file.path.get(..name)).flatten()
 }

@@ -8,6 +8,7 @@ mod host;
 mod markers;
 mod processes;
 mod symbols;
+mod timings;
 
 use std::{
     collections::HashMap,
@@ -31,7 +32,8 @@ use tokio::io::{
 
 use crate::{
     cli::ShowCmdline,
-    host::{clock, redact::redact, snapshot::Snapshot},
+    heap,
+    host::{clock, redact::redact, snapshot::Snapshot, systemd::timing::Wanted},
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
         records::{self, ExecEvent, Record},
@@ -45,6 +47,7 @@ use enrich::Enricher;
 use markers::{Markers, News, Seen};
 use processes::Processes;
 use symbols::Symbols;
+use timings::Timings;
 
 /// Records that are taken in before anything else gets its turn: a flood must not starve the rest.
 const BATCH: usize = 256;
@@ -64,6 +67,8 @@ pub struct Settings {
     pub ebpf_log: log::LevelFilter,
     /// Print each signal as it comes.
     pub events: bool,
+    /// What the services want of their managers at a stop, when that is known.
+    pub drain: Option<Wanted>,
 }
 
 /// What happened while records were taken in.
@@ -92,6 +97,7 @@ pub struct Session<W: Write> {
     host: HostFacts,
     reporter: Reporter<W>,
     markers: Markers,
+    timings: Timings,
     ring_full: u64,
     lost: u64,
 }
@@ -104,6 +110,7 @@ impl<W: Write> Session<W> {
     ///
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
+        let drain = settings.drain;
         let types = KernelTypes::read()?;
         let log = ebpf_level(settings.ebpf_log);
         let mut kernel = Kernel::load(&types, config(&settings), log)?;
@@ -143,6 +150,7 @@ impl<W: Write> Session<W> {
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
             markers: Markers::start(),
+            timings: Timings::new(drain),
             ring_full: 0,
             lost: 0,
         })
@@ -203,6 +211,7 @@ impl<W: Write> Session<W> {
     /// Remembers everyone who is there now, so that a sender's parent that ends first is still known.
     pub fn remember_everyone(&mut self) {
         self.enricher.processes.read_all();
+        heap::trim();
     }
 
     /// Waits for records or a deadline and takes in what there is, up to a batch.
@@ -225,6 +234,7 @@ impl<W: Write> Session<W> {
                 }
             }
             ready = self.markers.readable() => ready?,
+            () = self.timings.answer() => {}
             ready = readable(&mut self.programs_log) => {
                 let mut ready = ready?;
                 ready.get_inner_mut().flush();
@@ -340,6 +350,7 @@ impl<W: Write> Session<W> {
     fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         self.targets.insert(target.pid, target.clone());
         let news = self.markers.add(&target);
+        self.timings.ask(&target);
         self.push(Input::Watch { target }, progress)?;
         self.handle_news(news, progress)
     }
@@ -362,7 +373,8 @@ impl<W: Write> Session<W> {
                     self.take_context(target, signal, progress)?;
                 }
                 Output::Closed(closed) => {
-                    let facts = Facts::new(&self.host, host::new_id(), *closed);
+                    let timing = self.timings.of(&closed.target);
+                    let facts = Facts { timing, ..Facts::new(&self.host, host::new_id(), *closed) };
                     let verdict = verdict::judge(&facts, show(self.settings.show_cmdline));
                     let incident = Incident { facts, verdict };
                     self.reporter.incident(&incident)?;

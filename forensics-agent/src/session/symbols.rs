@@ -3,7 +3,10 @@
 
 use std::{path::Path, sync::mpsc, thread};
 
-use crate::kernel::kallsyms::{self, Kallsyms};
+use crate::{
+    heap,
+    kernel::kallsyms::{self, Kallsyms},
+};
 
 /// Names for kernel addresses, when the kernel tells them.
 pub(super) enum Symbols {
@@ -24,6 +27,7 @@ impl Symbols {
             if let Err(error) = &symbols {
                 log::warn!("{error}; how a signal came to be cannot be told");
             }
+            heap::trim();
             // Nobody waits any more when the agent is on its way out.
             let _ = sender.send(symbols.ok());
         };

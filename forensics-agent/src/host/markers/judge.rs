@@ -64,13 +64,12 @@ impl MarkerTarget {
     }
 }
 
-/// Says what a marker file means for a target at the Unix time `now`. `hermes_home` is where the target's Hermes files are.
+/// Says what a marker file means for a target at the Unix time `now`.
 ///
 /// What is wrong with the file is added to `notes`; a marker that cannot be understood names nobody.
 pub fn judge(
     file: &MarkerFile,
     target: &MarkerTarget,
-    hermes_home: Option<&[u8]>,
     now: f64,
     redact: Redact<'_>,
     notes: &mut Vec<Missing>,
@@ -87,8 +86,8 @@ pub fn judge(
     let field = |name: &str| content.as_ref().and_then(|content| content.get(name)).filter(|v| !v.is_null());
 
     let pid = content.as_ref().and_then(|content| content.pointer(&file.spec.pointer));
-    let names_target =
-        names(pid, field("target_start_time"), target) && is_home(field("target_hermes_home"), hermes_home);
+    let names_target = names(pid, field("target_start_time"), target)
+        && is_home(field("target_hermes_home"), file.hermes_home.as_deref());
 
     let written_at = match field("written_at") {
         None => Some(file.image.modified),
@@ -187,8 +186,9 @@ mod tests {
     fn marker_for(text: &str, target: &MarkerTarget) -> Marker {
         let spec = MarkerSpec::builtin().remove(0);
         let image = FileImage { bytes: text.as_bytes().to_vec(), modified: NOW - 3.0 };
-        let file = MarkerFile { spec, path: b"/h/.gateway-takeover.json".to_vec(), image };
-        judge(&file, target, Some(b"/h"), NOW, &str::to_owned, &mut Vec::new())
+        let path = b"/h/.gateway-takeover.json".to_vec();
+        let file = MarkerFile { spec, path, hermes_home: Some(b"/h".to_vec()), image };
+        judge(&file, target, NOW, &str::to_owned, &mut Vec::new())
     }
 
     fn marker(text: &str) -> Marker {
@@ -270,9 +270,9 @@ mod tests {
         for text in [deep.as_str(), "{\"target_pid\": NaN}", "{\"target_pid\": 1e999}", "\u{fffd}"] {
             let spec = MarkerSpec::builtin().remove(0);
             let image = FileImage { bytes: text.as_bytes().to_vec(), modified: NOW };
-            let file = MarkerFile { spec, path: b"/h/m".to_vec(), image };
+            let file = MarkerFile { spec, path: b"/h/m".to_vec(), hermes_home: None, image };
             let mut notes = Vec::new();
-            let marker = judge(&file, &target(), None, NOW, &str::to_owned, &mut notes);
+            let marker = judge(&file, &target(), NOW, &str::to_owned, &mut notes);
             assert!(marker.content.is_none() && !marker.names_target);
             assert!(marker.raw.chars().count() <= 300);
             assert_eq!(notes.len(), 1, "{text:.20}");
@@ -283,8 +283,8 @@ mod tests {
     fn bytes_that_are_not_utf8_do_not_hide_the_pid() {
         let spec = MarkerSpec::builtin().remove(0);
         let image = FileImage { bytes: b"{\"target_pid\": 123, \"by\": \"\xff\"}".to_vec(), modified: NOW };
-        let file = MarkerFile { spec, path: b"/h/\xff".to_vec(), image };
-        let marker = judge(&file, &target(), None, NOW, &str::to_owned, &mut Vec::new());
+        let file = MarkerFile { spec, path: b"/h/\xff".to_vec(), hermes_home: None, image };
+        let marker = judge(&file, &target(), NOW, &str::to_owned, &mut Vec::new());
         assert!(marker.names_target);
         assert_eq!(marker.path, "/h/\u{fffd}");
     }
@@ -297,8 +297,13 @@ mod tests {
         };
         let spec = MarkerSpec::builtin().remove(0);
         let bytes = br#"{"target_pid": 123, "token": "canary", "list": [{"token": "canary"}]}"#.to_vec();
-        let file = MarkerFile { spec, path: b"/h/m".to_vec(), image: FileImage { bytes, modified: NOW } };
-        let marker = judge(&file, &target(), None, NOW, &redact, &mut Vec::new());
+        let file = MarkerFile {
+            spec,
+            path: b"/h/m".to_vec(),
+            hermes_home: None,
+            image: FileImage { bytes, modified: NOW },
+        };
+        let marker = judge(&file, &target(), NOW, &redact, &mut Vec::new());
         let shown = format!("{}{:?}", marker.raw, marker.content);
         assert!(!shown.contains("canary") && shown.contains("[redacted]"), "{shown}");
         assert!(marker.names_target);

@@ -23,6 +23,8 @@ pub struct MarkerFile {
     pub spec: MarkerSpec,
     /// Its path as the target sees it.
     pub path: Vec<u8>,
+    /// Where the Hermes files of its target are, as the target sees it, when that is known.
+    pub hermes_home: Option<Vec<u8>>,
     /// What it held.
     pub image: FileImage,
 }
@@ -32,8 +34,6 @@ pub struct MarkerFile {
 pub struct Found {
     /// Those that exist.
     pub files: Vec<MarkerFile>,
-    /// Where the Hermes files of the target are, when that is known.
-    pub hermes_home: Option<Vec<u8>>,
     /// Those that may exist and were not read.
     pub missing: Vec<Missing>,
 }
@@ -44,7 +44,7 @@ pub fn read_files(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSpec]
         && let Ok(root) = open_root(CWD, c"/")
         && is_nothing_there(&root, target, specs)
     {
-        return Found { hermes_home: target.hermes_home.clone(), ..Found::default() };
+        return Found::default();
     }
     let result = dir.as_fd().try_clone_to_owned().map_err(|error| error.to_string()).and_then(|dir| {
         let (target, specs) = (target.clone(), Arc::clone(specs));
@@ -56,39 +56,47 @@ pub fn read_files(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSpec]
     })
 }
 
-/// The paths of a target's markers, and those that cannot be told, within 200 ms.
-pub(super) fn locate(
-    dir: &ProcDir,
-    target: &MarkerTarget,
-    specs: &Arc<[MarkerSpec]>,
-) -> (Vec<(MarkerSpec, Vec<u8>)>, Vec<Missing>) {
-    let all_missing = |why: String| specs.iter().map(|spec| missing(spec, why.clone())).collect();
+/// Where the markers of a target are expected.
+#[derive(Debug, Default)]
+pub(super) struct Located {
+    /// Those that have a path.
+    pub(super) places: Vec<(MarkerSpec, Vec<u8>)>,
+    /// As in [`MarkerFile`].
+    pub(super) hermes_home: Option<Vec<u8>>,
+    /// Those whose path cannot be told.
+    pub(super) missing: Vec<Missing>,
+}
+
+/// Tells the paths of a target's markers, within 200 ms.
+pub(super) fn locate(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSpec]>) -> Located {
+    let all_missing = |why: String| Located {
+        missing: specs.iter().map(|spec| missing(spec, why.clone())).collect(),
+        ..Located::default()
+    };
     let dir = match dir.as_fd().try_clone_to_owned() {
         Ok(dir) => dir,
-        Err(error) => return (Vec::new(), all_missing(error.to_string())),
+        Err(error) => return all_missing(error.to_string()),
     };
     let work = {
         let (target, specs) = (target.clone(), Arc::clone(specs));
         move || -> Result<_, Errno> {
             let root = open_root(&dir, c"root")?;
             let mut paths = paths(&root, &target);
-            let (mut found, mut refused) = (Vec::new(), Vec::new());
+            let mut located = Located { hermes_home: paths.hermes_home().ok(), ..Located::default() };
             for spec in specs.iter() {
                 match paths.path_of(spec) {
-                    Ok(path) => found.push((spec.clone(), path)),
+                    Ok(path) => located.places.push((spec.clone(), path)),
                     Err(HomeError::NoHome(_)) => {}
-                    Err(error) => refused.push(missing(spec, error.to_string())),
+                    Err(error) => located.missing.push(missing(spec, error.to_string())),
                 }
             }
-            Ok((found, refused))
+            Ok(located)
         }
     };
     match run_within(DEADLINE, work) {
-        Ok(Ok(result)) => result,
-        Ok(Err(errno)) => {
-            (Vec::new(), all_missing(format!("/proc/{}/root cannot be opened: {errno}", target.pid)))
-        }
-        Err(overdue) => (Vec::new(), all_missing(format!("the target's file system {overdue}"))),
+        Ok(Ok(located)) => located,
+        Ok(Err(errno)) => all_missing(format!("/proc/{}/root cannot be opened: {errno}", target.pid)),
+        Err(overdue) => all_missing(format!("the target's file system {overdue}")),
     }
 }
 
@@ -125,7 +133,8 @@ fn look(dir: &OwnedFd, target: &MarkerTarget, specs: &[MarkerSpec]) -> Found {
         }
     };
     let mut paths = paths(&root, target);
-    let mut found = Found { hermes_home: paths.hermes_home().ok(), ..Found::default() };
+    let hermes_home = paths.hermes_home().ok();
+    let mut found = Found::default();
     for spec in specs {
         let path = match paths.path_of(spec) {
             Ok(path) => path,
@@ -136,7 +145,10 @@ fn look(dir: &OwnedFd, target: &MarkerTarget, specs: &[MarkerSpec]) -> Found {
             }
         };
         match read_file(root.as_fd(), &path, &target.owners(), MARKER_CAP) {
-            Ok(image) => found.files.push(MarkerFile { spec: spec.clone(), path, image }),
+            Ok(image) => {
+                let hermes_home = hermes_home.clone();
+                found.files.push(MarkerFile { spec: spec.clone(), path, hermes_home, image });
+            }
             Err(FileError::Absent) => {}
             Err(error) => {
                 found.missing.push(missing(spec, format!("{} {error}", String::from_utf8_lossy(&path))));

@@ -159,8 +159,7 @@ fn add_markers(
     }
     let Snapshot { context, markers, missing } = snapshot;
     for file in &found.files {
-        let home = found.hermes_home.as_deref();
-        let marker = judge(file, &target, home, context.ts, surroundings.redact_text, missing);
+        let marker = judge(file, &target, context.ts, surroundings.redact_text, missing);
         // The context has room for the two that its keys name; markers of other services stand in `markers` only.
         match (file.spec.name.as_str(), marker.kind) {
             ("takeover_marker", MarkerKind::Takeover) => {

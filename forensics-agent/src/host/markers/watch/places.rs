@@ -7,7 +7,7 @@ use rustix::fs::StatFs;
 use rustix::io::Errno;
 
 use super::super::file::{FileError, FileImage, MARKER_CAP, open_path, read_file};
-use super::super::read::{locate, missing, open_root};
+use super::super::read::{Located, locate, missing, open_root};
 use super::super::{MarkerFile, MarkerSpec, MarkerTarget};
 use super::directories::Directories;
 use super::fanotify::{Fanotify, Written};
@@ -29,6 +29,7 @@ struct Place {
     target: Arc<MarkerTarget>,
     spec: MarkerSpec,
     path: Vec<u8>,
+    hermes_home: Option<Vec<u8>>,
     state: State,
     /// What was reported last, so that one write is one event.
     last: Option<FileImage>,
@@ -43,7 +44,7 @@ enum State {
     /// Its directory is watched.
     Watched { watch: i32 },
     /// Its directory cannot be watched, which was reported.
-    Given,
+    Refused,
 }
 
 impl Place {
@@ -52,7 +53,8 @@ impl Place {
     }
 
     fn event(&self, image: FileImage, writer: Option<u32>) -> MarkerEvent {
-        let file = MarkerFile { spec: self.spec.clone(), path: self.path.clone(), image };
+        let (spec, path, hermes_home) = (self.spec.clone(), self.path.clone(), self.hermes_home.clone());
+        let file = MarkerFile { spec, path, hermes_home, image };
         MarkerEvent { target: self.target.pid, file, writer }
     }
 
@@ -96,14 +98,15 @@ impl Places {
         specs: &Arc<[MarkerSpec]>,
         notes: &mut Vec<(u32, forensics_incident::model::Missing)>,
     ) {
-        let (found, refused) = locate(&dir, &target, specs);
-        notes.extend(refused.into_iter().map(|missing| (target.pid, missing)));
+        let Located { places, hermes_home, missing } = locate(&dir, &target, specs);
+        notes.extend(missing.into_iter().map(|missing| (target.pid, missing)));
         let (dir, target) = (Arc::new(dir), Arc::new(target));
-        self.0.extend(found.into_iter().map(|(spec, path)| Place {
+        self.0.extend(places.into_iter().map(|(spec, path)| Place {
             dir: Arc::clone(&dir),
             target: Arc::clone(&target),
             spec,
             path,
+            hermes_home: hermes_home.clone(),
             state: State::New,
             last: None,
         }));
@@ -118,7 +121,7 @@ impl Places {
     pub(super) fn used_directories(&self) -> BTreeSet<i32> {
         let watch = |place: &Place| match place.state {
             State::Waiting { watch, .. } | State::Watched { watch } => Some(watch),
-            State::New | State::Given => None,
+            State::New | State::Refused => None,
         };
         self.0.iter().filter_map(watch).collect()
     }
@@ -162,7 +165,7 @@ impl Places {
             match arm(place, directories, inotify, fanotify) {
                 Ok(state) => place.state = state,
                 Err(why) => {
-                    place.state = State::Given;
+                    place.state = State::Refused;
                     if let Some(why) = why {
                         place.note(why, drained);
                     }

@@ -1,0 +1,154 @@
+//! Out of the cgroup that is about to be killed.
+//!
+//! Under systemd the worker asks the manager for a scope of its own: processes that move behind its back confuse it. Without
+//! systemd it moves itself to the root of each hierarchy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::kernel_log::wait_until;
+
+/// Leaves the cgroup, and tells what did not work.
+pub(super) fn leave(deadline: Instant) -> Vec<String> {
+    let Ok(before) = fs::read_to_string("/proc/self/cgroup") else {
+        return vec!["cannot read /proc/self/cgroup: this report may be cut off with its cgroup".to_owned()];
+    };
+    let is_root = rustix::process::geteuid().is_root();
+    let result = if Path::new("/run/systemd/system").is_dir() {
+        ask_manager(is_root, &before, deadline)
+    } else if is_root {
+        move_to_roots(&before, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    } else if paths(&before).all(|(_, path)| path == "/") {
+        Ok(())
+    } else {
+        Err("only root can leave a cgroup".to_owned())
+    };
+    match result {
+        Ok(()) => Vec::new(),
+        Err(why) => vec![format!("this report may be cut off when its own cgroup is killed: {why}")],
+    }
+}
+
+/// Asks systemd for a transient scope that holds this process.
+fn ask_manager(is_root: bool, before: &str, deadline: Instant) -> Result<(), String> {
+    let program = ["/usr/bin/busctl", "/bin/busctl"].into_iter().find(|path| Path::new(path).exists());
+    let program = program.ok_or_else(|| "busctl is not installed".to_owned())?;
+    let pid = std::process::id().to_string();
+    let name = format!("forensics-agent-diagnose-{pid}.scope");
+    let mut command = Command::new(program);
+    if !is_root {
+        command.arg("--user");
+    }
+    command.args([
+        "--quiet",
+        "call",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        &name,
+        "fail",
+    ]);
+    command.args(["3", "Description", "s", "forensics-agent diagnostic"]);
+    command.args(["PIDs", "au", "1", &pid, "CollectMode", "s", "inactive-or-failed", "0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| format!("{program} cannot be started: {error}"))?;
+    // The rest of the time is for looking around.
+    let allowed = deadline.saturating_duration_since(Instant::now()) / 4;
+    let until = Instant::now() + allowed.min(Duration::from_secs(1));
+    let Some(status) = wait_until(&mut child, until) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err("systemd did not answer in time".to_owned());
+    };
+    if !status.success() {
+        return Err("systemd refused a transient scope".to_owned());
+    }
+    // The manager answers when the job is queued.
+    while Instant::now() < until {
+        if fs::read_to_string("/proc/self/cgroup").is_ok_and(|now| now != before) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err("systemd did not move it in time".to_owned())
+}
+
+/// Moves this process to the root of every hierarchy in which it is elsewhere.
+fn move_to_roots(before: &str, mountinfo: &str) -> Result<(), String> {
+    let mut failures = Vec::new();
+    for (controllers, path) in paths(before).filter(|(_, path)| *path != "/") {
+        let shown = if controllers.is_empty() { "the unified hierarchy" } else { controllers };
+        let moved = match root_of(controllers, mountinfo) {
+            Some(root) => fs::write(root.join("cgroup.procs"), "0").map_err(|error| error.to_string()),
+            None => Err("its root is not mounted here".to_owned()),
+        };
+        if let Err(why) = moved {
+            failures.push(format!("{path} of {shown} cannot be left: {why}"));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+}
+
+/// Controllers and path of each line of `/proc/self/cgroup`.
+fn paths(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        Some((parts.next()?, parts.next()?))
+    })
+}
+
+/// Where the root of a hierarchy is mounted, see `proc_pid_mountinfo(5)`. In a container the mount shows a part of the
+/// hierarchy only, and its root is not ours to enter.
+fn root_of(controllers: &str, mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let (root, point) = (mount.next()?, mount.next()?);
+        let mut file_system = file_system.split(' ');
+        let kind = file_system.next()?;
+        let options = file_system.nth(1)?;
+        let is_it = match kind {
+            "cgroup2" => controllers.is_empty(),
+            "cgroup" => {
+                !controllers.is_empty()
+                    && controllers.split(',').all(|one| options.split(',').any(|o| o == one))
+            }
+            _ => false,
+        };
+        // A space in the path is written as \040; no cgroup mount has one.
+        (is_it && root == "/").then(|| PathBuf::from(point))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTINFO: &str = "\
+30 23 0:26 / /sys/fs/cgroup/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw
+31 23 0:27 / /sys/fs/cgroup/systemd rw shared:10 - cgroup cgroup rw,name=systemd
+32 23 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+33 23 0:29 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory
+";
+
+    #[test]
+    fn roots_of_hierarchies() {
+        let root = |controllers| root_of(controllers, MOUNTINFO);
+        assert_eq!(root(""), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(root("name=systemd"), Some("/sys/fs/cgroup/systemd".into()));
+        assert_eq!(root("cpu,cpuacct"), Some("/sys/fs/cgroup/cpu,cpuacct".into()));
+        assert_eq!(root("memory"), None);
+        assert_eq!(root("pids"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_left_is_said() {
+        assert_eq!(move_to_roots("0::/\n2:memory:/\n", MOUNTINFO), Ok(()));
+        let why = move_to_roots("2:memory:/docker/ab\n", MOUNTINFO).unwrap_err();
+        assert_eq!(why, "/docker/ab of memory cannot be left: its root is not mounted here");
+    }
+}
