@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a plain `cargo build` and `cargo test` do not do.
 
+mod bench;
 mod command;
 mod debian;
 mod ebpf;
@@ -18,12 +19,15 @@ enum Task {
     Ebpf(ebpf::Args),
     /// Run all tests, those against the real kernel included
     Test(test::Args),
+    /// Measure what the agent costs
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Ebpf(args) => ebpf::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(code) => code,
