@@ -12,7 +12,10 @@ static STDERR: Stderr = Stderr;
 
 impl Log for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        // Libraries have their say too, but not about their own steps. What the kernel programs log bears the name of
+        // their crate, `forensics_ebpf`.
+        let own = metadata.target().starts_with("forensics_");
+        metadata.level() <= if own { log::max_level() } else { LevelFilter::Warn }
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -9,7 +9,7 @@ use crate::{
     host::{
         clock,
         markers::{Drained, MarkerEvent, MarkerSpec, MarkerTarget, MarkerWatch, judge},
-        proc::ProcDir,
+        proc::{Environ, ProcDir},
         redact::redact_text,
     },
     session::waitable,
@@ -70,7 +70,10 @@ impl Markers {
         let Some(watch) = &mut self.watch else { return News::default() };
         // A target that is gone by now has no markers.
         let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
-        let Ok(marker_target) = MarkerTarget::read(&dir) else { return News::default() };
+        let Ok(mut marker_target) = MarkerTarget::read(&dir) else { return News::default() };
+        // Of an environment that cannot be read, the user's home is the best guess.
+        let environ = Environ::read(&dir, &mut Vec::new()).unwrap_or_default();
+        marker_target.hermes_home = environ.hermes_home;
         self.targets.insert(target.pid, marker_target.clone());
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);
         self.news(drained)
