@@ -1,7 +1,10 @@
-use crate::{Header, MAX_FRAMES, TaskInfo};
+use crate::{Header, TaskInfo};
 
 /// `SIGNAL_GROUP_EXIT` of `include/linux/sched/signal.h`: `group_exit_code` is what the process ends with.
 pub const SIGNAL_GROUP_EXIT: u32 = 0x4;
+
+/// Kernel stack frames in the record of an end.
+pub const MAX_EXIT_FRAMES: usize = 32;
 
 /// The last thread of a target ended. Sent up to the end of the stack.
 #[repr(C)]
@@ -22,7 +25,7 @@ pub struct ExitRecord {
     /// Entries of `stack` in use.
     pub frame_count: u32,
     /// Return addresses in the kernel, innermost first.
-    pub stack: [u64; MAX_FRAMES],
+    pub stack: [u64; MAX_EXIT_FRAMES],
 }
 
 const _: () = assert!(core::mem::offset_of!(ExitRecord, stack) == 168);

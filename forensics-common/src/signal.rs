@@ -3,9 +3,9 @@ use crate::{COMM_LEN, Header, TaskInfo};
 /// Levels of ancestry in a record.
 pub const MAX_ANCESTORS: usize = 16;
 /// Kernel stack frames in a record.
-pub const MAX_FRAMES: usize = 64;
+pub const MAX_FRAMES: usize = 48;
 /// Bytes of a cgroup path in a record.
-pub const MAX_CGROUP_PATH: usize = 512;
+pub const MAX_CGROUP_PATH: usize = 384;
 /// Bytes of the sender's command line in a record.
 pub const MAX_CMDLINE: usize = 4096;
 /// Eight-byte words of `struct kernel_siginfo` (`include/linux/signal_types.h`: 48 bytes).

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use forensics_common::{ExitRecord, Kind, MAX_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
+use forensics_common::{ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
 
 use crate::{
     emit,
@@ -60,7 +60,8 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         record.target_flags = target_flags;
         record.status_missing = u32::from(status.is_err());
         record.wait_status = status.unwrap_or(0);
-        let got = bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_FRAMES * 8) as u32, 0);
+        let got =
+            bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_EXIT_FRAMES * 8) as u32, 0);
         record.frame_count = if got > 0 { got as u32 / 8 } else { 0 };
         emit::send(&ctx, (&raw mut *record).cast(), size_of::<ExitRecord>() as u32);
     }

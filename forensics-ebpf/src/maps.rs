@@ -9,9 +9,10 @@ use forensics_common::{
     Target, TaskKey,
 };
 
-/// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order.
+/// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
+/// the signals and ends of 240 processes at once; the agent maps it twice, so its size counts double there.
 #[map]
-pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 
 /// The watched processes, by process id.
 #[map]

@@ -116,25 +116,27 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated) {
     let current = unsafe { bpf_get_current_task() };
     let code = code_of(generated.info);
     let regs = user_registers(current);
-    let mut key = FoldKey {
-        sender_start_ns: 0,
-        sender: 0,
+    // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
+    // kernel's own, and who was running has no part in it.
+    let (sender_start_ns, sender, syscall) = if code <= SI_USER {
+        // SAFETY: the helper takes nothing.
+        let sender = unsafe { bpf_get_current_pid_tgid() };
+        let syscall: u32 = field(regs, offset!(regs_syscall)).unwrap_or(0);
+        (field(current, offset!(task_start)).unwrap_or(0), sender, syscall)
+    } else {
+        (0, 0, 0)
+    };
+    let key = FoldKey {
+        sender_start_ns,
+        sender,
         target_tgid: tgid,
         code,
-        syscall: 0,
+        syscall,
         signal: generated.signal as u8,
         result: generated.result as u8,
         group: generated.group as u8,
         reserved: 0,
     };
-    // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
-    // kernel's own, and who was running has no part in it.
-    if code <= SI_USER {
-        key.sender_start_ns = field(current, offset!(task_start)).unwrap_or(0);
-        // SAFETY: the helper takes nothing.
-        key.sender = unsafe { bpf_get_current_pid_tgid() };
-        key.syscall = field(regs, offset!(regs_syscall)).unwrap_or(0);
-    }
     // SAFETY: the helper takes nothing.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut flags = 0;

@@ -5,8 +5,8 @@
 
 use forensics_common::{
     Ancestor, ExecEntry, ExecRecord, ExitRecord, FoldKey, ForkRecord, Header, Kind, MAX_ANCESTORS,
-    MAX_CGROUP_PATH, MAX_CMDLINE, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, SIGINFO_WORDS,
-    SignalRecord, Stream, TaskInfo, TaskKey, exec_flags, signal_flags,
+    MAX_CGROUP_PATH, MAX_CMDLINE, MAX_EXIT_FRAMES, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH,
+    SIGINFO_WORDS, SignalRecord, Stream, TaskInfo, TaskKey, exec_flags, signal_flags,
 };
 use forensics_incident::model::ProcessKey;
 
@@ -287,7 +287,7 @@ fn exit(bytes: &[u8]) -> Result<ExitEvent, DecodeError> {
         signals: (record.signals != u64::MAX).then_some(record.signals),
         wait_status: (record.status_missing == 0).then_some(record.wait_status),
         target_flags: record.target_flags,
-        stack: taken("stack", &record.stack[..MAX_FRAMES], record.frame_count)?.to_vec(),
+        stack: taken("stack", &record.stack[..MAX_EXIT_FRAMES], record.frame_count)?.to_vec(),
     })
 }
 
