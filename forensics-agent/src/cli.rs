@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
 
-use crate::commands::{check_timing, diagnose, doctor, failure::Failure, run, snapshot, watch};
+use crate::commands::{check_timing, diagnose, doctor, failure::Failure, judge, run, snapshot, watch};
 use crate::host::redact::redact;
 
 /// What the help ends with.
@@ -48,6 +48,8 @@ pub enum Command {
     CheckTiming(check_timing::Args),
     /// Write what the host looks like to a log, by a worker that outlives its caller
     Diagnose(diagnose::Args),
+    /// Judge stored incidents anew: JSON lines in, JSON lines out
+    Judge(judge::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -193,6 +195,7 @@ impl Cli {
             | Command::Snapshot(_)
             | Command::CheckTiming(_)
             | Command::Diagnose(_)
+            | Command::Judge(_)
             | Command::Doctor(_) => {}
         }
         Ok(self)

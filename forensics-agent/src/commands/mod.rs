@@ -17,6 +17,7 @@ pub mod check_timing;
 pub mod diagnose;
 pub mod doctor;
 pub mod failure;
+pub mod judge;
 pub mod run;
 pub mod snapshot;
 pub mod watch;
@@ -53,6 +54,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })
         }
         Command::Diagnose(args) => diagnose::run(&globals, &args),
+        Command::Judge(args) => judge::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

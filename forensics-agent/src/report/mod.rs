@@ -7,6 +7,9 @@ mod json;
 mod text;
 pub mod timing;
 
+#[cfg(test)]
+pub(crate) use text::samples;
+
 use std::io::{self, Write};
 
 use forensics_incident::model::{Incident, Process, Signal};

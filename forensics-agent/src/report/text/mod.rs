@@ -3,7 +3,7 @@
 mod incident;
 mod line;
 #[cfg(test)]
-pub(super) mod samples;
+pub(crate) mod samples;
 mod style;
 mod time;
 
