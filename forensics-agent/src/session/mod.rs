@@ -4,6 +4,7 @@
 
 mod context;
 mod enrich;
+mod evidence;
 mod host;
 mod markers;
 mod processes;
@@ -42,6 +43,7 @@ use crate::{
     targets::{Selectors, SignalSet},
 };
 use enrich::Enricher;
+use evidence::Evidence;
 use markers::{Markers, News, Seen};
 use processes::Processes;
 use symbols::Symbols;
@@ -92,6 +94,7 @@ pub struct Session<W: Write> {
     host: HostFacts,
     reporter: Reporter<W>,
     markers: Markers,
+    evidence: Evidence,
     ring_full: u64,
     lost: u64,
 }
@@ -143,6 +146,7 @@ impl<W: Write> Session<W> {
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
             markers: Markers::start(),
+            evidence: Evidence::start(),
             ring_full: 0,
             lost: 0,
         })
@@ -279,6 +283,7 @@ impl<W: Write> Session<W> {
                 if known.is_none() && self.settings.selectors.all {
                     self.targets.insert(record.target.pid, record.target.clone());
                 }
+                self.evidence.signal(&record.target, &record.signal);
                 if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
                     self.reporter.signal(&record.target, &record.signal)?;
                 }
@@ -292,7 +297,9 @@ impl<W: Write> Session<W> {
                 }
                 let record = self.enricher.exit(&event);
                 self.forget(pid);
-                self.push(Input::Exit(record), progress)
+                let pushed = self.push(Input::Exit(record), progress);
+                self.evidence.forget(pid);
+                pushed
             }
             Record::Fork(event) => {
                 let Some(parent) = self.targets.get(&event.parent.pid) else {
@@ -315,6 +322,7 @@ impl<W: Write> Session<W> {
         if let Some(before) = self.targets.get(&pid) {
             let after = self.enricher.processes.after_exec(before, &event.program);
             self.targets.insert(pid, after.clone());
+            self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
             let news = self.markers.add(&after);
             self.push(Input::Exec { target: after }, progress)?;
@@ -339,6 +347,7 @@ impl<W: Write> Session<W> {
     /// A new target that is there now.
     fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         self.targets.insert(target.pid, target.clone());
+        self.evidence.watch(&target);
         let news = self.markers.add(&target);
         self.push(Input::Watch { target }, progress)?;
         self.handle_news(news, progress)
@@ -362,7 +371,9 @@ impl<W: Write> Session<W> {
                     self.take_context(target, signal, progress)?;
                 }
                 Output::Closed(closed) => {
-                    let facts = Facts::new(&self.host, host::new_id(), *closed);
+                    let decisive = closed.decisive;
+                    let mut facts = Facts::new(&self.host, host::new_id(), *closed);
+                    self.evidence.complete(&mut facts, decisive);
                     let verdict = verdict::judge(&facts, show(self.settings.show_cmdline));
                     let incident = Incident { facts, verdict };
                     self.reporter.incident(&incident)?;
@@ -419,6 +430,7 @@ impl<W: Write> Session<W> {
         for target in gone {
             self.forget(target.pid);
             self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
+            self.evidence.forget(target.pid);
         }
         Ok(())
     }
