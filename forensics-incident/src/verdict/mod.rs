@@ -7,6 +7,7 @@
 mod actors;
 mod case;
 mod evidence;
+mod kernel;
 mod lineage;
 mod rules;
 #[cfg(test)]

@@ -1,12 +1,20 @@
 //! The rules, one file per cause, in the order in which they are asked.
 
 mod crash;
+mod debugger;
 mod exit;
 mod external_kill;
 mod kernel_act;
+mod limits;
+mod oom;
+mod own_doing;
+mod parent_death;
+mod pid_namespace;
+mod seccomp;
 mod self_kill;
 mod silent_kill;
 mod survived;
+mod terminal;
 mod timeout_command;
 mod unseen;
 
@@ -32,7 +40,23 @@ macro_rules! rules {
     };
 }
 
-/// From the most specific to the plainest. The first three go by how it ended, the others by the
-/// decisive signal; an exit without one is nobody's act but its own.
-pub(super) const RULES: [Rule; 8] =
-    rules![survived, silent_kill, timeout_command, crash, self_kill, external_kill, kernel_act, exit,];
+/// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
+/// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
+pub(super) const RULES: [Rule; 16] = rules![
+    survived,
+    seccomp,
+    debugger,
+    silent_kill,
+    timeout_command,
+    crash,
+    self_kill,
+    external_kill,
+    oom,
+    parent_death,
+    pid_namespace,
+    terminal,
+    limits,
+    own_doing,
+    kernel_act,
+    exit,
+];
