@@ -45,7 +45,7 @@ pub(super) fn take(
 }
 
 /// True when the pid is still that of the target, be it a zombie by now.
-fn is_still(target: &Process) -> bool {
+pub(super) fn is_still(target: &Process) -> bool {
     let mut buffer = Vec::new();
     let Ok(dir) = ProcDir::open(target.pid) else { return false };
     dir.read(c"stat", &mut buffer, STAT_CAP).is_ok()

@@ -15,6 +15,7 @@ use forensics_incident::{
 };
 
 use super::{processes::Processes, symbols::Symbols};
+use crate::host::syscalls;
 use crate::kernel::{
     mechanism::{self, Classification, Current},
     records::{ExitEvent, SignalEvent},
@@ -104,6 +105,7 @@ impl Enricher {
                 .filter(|_| is_fault)
                 .and_then(|info| info.get(SI_FIELDS_WORD).copied()),
             instruction_pointer: event.user_ip.filter(|_| is_fault),
+            forbidden_syscall: event.siginfo.and_then(|info| forbidden_syscall(event, &info)),
             claimed_pid,
             repeated: 0,
             last_boot_ns: None,
@@ -202,6 +204,15 @@ fn claimed_pid(event: &SignalEvent) -> Option<u32> {
     // The kernel fills in the sender's pid as the target's namespace sees it, 0 when it does not.
     let own = [event.current.tgid, event.current.ns_tgid, 0];
     (!own.contains(&claimed)).then_some(claimed)
+}
+
+/// The system call that a seccomp filter trapped: `si_syscall` and `si_arch` stand in one word behind `si_call_addr`.
+fn forbidden_syscall(event: &SignalEvent, info: &[u64]) -> Option<String> {
+    /// `SYS_SECCOMP` of `include/uapi/asm-generic/siginfo.h`.
+    const SYS_SECCOMP: i32 = 1;
+    let word = *info.get(SI_FIELDS_WORD + 1)?;
+    let trapped = event.signal == signals::SIGSYS && event.code == SYS_SECCOMP;
+    trapped.then(|| syscalls::name((word >> 32) as u32, word as u32))
 }
 
 /// How many arguments of a system call mean something.

@@ -4,6 +4,7 @@
 
 mod context;
 mod enrich;
+mod evidence;
 mod host;
 mod markers;
 mod processes;
@@ -44,6 +45,7 @@ use crate::{
     targets::{Selectors, SignalSet},
 };
 use enrich::Enricher;
+use evidence::Evidence;
 use markers::{Markers, News, Seen};
 use processes::Processes;
 use symbols::Symbols;
@@ -98,6 +100,7 @@ pub struct Session<W: Write> {
     reporter: Reporter<W>,
     markers: Markers,
     timings: Timings,
+    evidence: Evidence,
     /// Records missing in the sequences.
     gaps: u64,
     /// Runs of a program that the kernel skipped.
@@ -155,6 +158,7 @@ impl<W: Write> Session<W> {
             reporter,
             markers: Markers::start(),
             timings: Timings::new(drain),
+            evidence: Evidence::start(),
             gaps: 0,
             skipped: 0,
             lost: 0,
@@ -303,6 +307,7 @@ impl<W: Write> Session<W> {
                 if known.is_none() && self.settings.selectors.all {
                     self.targets.insert(record.target.pid, record.target.clone());
                 }
+                self.evidence.signal(&record.target, &record.signal);
                 if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
                     self.reporter.signal(&record.target, &record.signal)?;
                 }
@@ -316,7 +321,9 @@ impl<W: Write> Session<W> {
                 }
                 let record = self.enricher.exit(&event);
                 self.forget(pid);
-                self.push(Input::Exit(record), progress)
+                let pushed = self.push(Input::Exit(record), progress);
+                self.evidence.forget(pid);
+                pushed
             }
             Record::Fork(event) => {
                 let Some(parent) = self.targets.get(&event.parent.pid) else {
@@ -339,6 +346,7 @@ impl<W: Write> Session<W> {
         if let Some(before) = self.targets.get(&pid) {
             let after = self.enricher.processes.after_exec(before, &event.program);
             self.targets.insert(pid, after.clone());
+            self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
             let news = self.markers.add(&after);
             self.push(Input::Exec { target: after }, progress)?;
@@ -363,6 +371,7 @@ impl<W: Write> Session<W> {
     /// A new target that is there now.
     fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         self.targets.insert(target.pid, target.clone());
+        self.evidence.watch(&target);
         let news = self.markers.add(&target);
         self.timings.ask(&target);
         self.push(Input::Watch { target }, progress)?;
@@ -389,7 +398,9 @@ impl<W: Write> Session<W> {
                 }
                 Output::Closed(closed) => {
                     let timing = self.timings.of(&closed.target);
-                    let facts = Facts { timing, ..Facts::new(&self.host, host::new_id(), *closed) };
+                    let decisive = closed.decisive;
+                    let mut facts = Facts { timing, ..Facts::new(&self.host, host::new_id(), *closed) };
+                    self.evidence.complete(&mut facts, decisive);
                     let verdict = verdict::judge(&facts, show(self.settings.show_cmdline));
                     let incident = Incident { facts, verdict };
                     self.reporter.incident(&incident)?;
@@ -460,6 +471,7 @@ impl<W: Write> Session<W> {
             if self.targets.get(&target.pid).is_some_and(|held| held.key() == target) {
                 self.forget(target.pid);
                 self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
+                self.evidence.forget(target.pid);
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ pub struct HostFacts {
 }
 
 impl Facts {
-    /// The facts of a complete incident. `id` is a UUID version 7; the timing is left to the caller.
+    /// The facts of a complete incident. `id` is a UUID version 7; what the host adds is left to the caller.
     pub fn new(host: &HostFacts, id: String, closed: Closed) -> Self {
         let HostFacts { boot_id, hostname, kernel, agent_version } = host.clone();
         let Closed { group_id, target, outcome, signals, decisive: _, context, markers, lost, missing } =
@@ -77,6 +77,8 @@ impl Facts {
             signals,
             context,
             timing: None,
+            kernel_log: None,
+            limits: None,
             markers,
             lost,
             missing,

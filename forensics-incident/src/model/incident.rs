@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Marker, Outcome, Process, Signal, Timing, Verdict};
+use super::{Context, KernelLog, Limits, Marker, Outcome, Process, Signal, Timing, Verdict};
 
 /// The schema of an incident line.
 pub const INCIDENT_SCHEMA: &str = "forensics-agent/incident/1";
@@ -52,6 +52,12 @@ pub struct Facts {
     /// The unit's stop timing, when a drain was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// What the kernel log says of this end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_log: Option<KernelLog>,
+    /// The target's resource limits, when one of them was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Marker files of the target.
     #[serde(default)]
     pub markers: Vec<Marker>,

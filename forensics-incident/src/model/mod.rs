@@ -5,6 +5,8 @@
 
 mod context;
 mod incident;
+mod kernel_log;
+mod limits;
 mod marker;
 mod outcome;
 mod process;
@@ -14,6 +16,8 @@ mod verdict;
 
 pub use context::{Context, ProcessSummary};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
+pub use kernel_log::{Consumer, KernelLog, OomReport, SeccompReport};
+pub use limits::{Limit, Limits};
 pub use marker::{FRESH_S, Marker, MarkerKind};
 pub use outcome::{Outcome, OutcomeKind};
 pub use process::{Process, ProcessKey};

@@ -43,6 +43,9 @@ pub struct Signal {
     /// User-space instruction pointer of the faulting thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instruction_pointer: Option<u64>,
+    /// The system call that a seccomp filter did not let pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forbidden_syscall: Option<String>,
     /// The pid that the sender claims in `si_pid`, when it is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_pid: Option<u32>,

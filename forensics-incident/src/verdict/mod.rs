@@ -8,6 +8,7 @@ mod actors;
 mod announcement;
 mod case;
 mod evidence;
+mod kernel;
 mod lineage;
 mod rules;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::model::{
     Context, Incident, Lost, Marker, MarkerKind, Mechanism, Outcome, OutcomeKind, Process, Scope, SendResult,
     SiCode, Signal,
 };
+use crate::model::{KernelLog, OomReport, SeccompReport};
 use crate::sample::{BOOT, incident};
 use crate::text::escape;
 
@@ -127,6 +128,7 @@ fn one_signal() -> BoxedStrategy<Signal> {
             let (signal_num, mechanism, result, text, syscall, syscall_args) = what;
             let (sender, current, claimed_pid) = who;
             let (ts, boot_ns, last_boot_ns, repeated, kernel_stack) = when;
+            let foreign = text.clone();
             Signal {
                 ts,
                 boot_ns,
@@ -144,6 +146,7 @@ fn one_signal() -> BoxedStrategy<Signal> {
                 kernel_stack,
                 fault_address: Some(repeated),
                 instruction_pointer: Some(boot_ns),
+                forbidden_syscall: Some(foreign),
                 claimed_pid,
                 repeated,
                 last_boot_ns,
@@ -176,6 +179,8 @@ fn facts() -> BoxedStrategy<Facts> {
                 ts,
                 after_s,
             };
+            let oom = OomReport { cgroup: Some(path.clone()), is_cgroup: true, ..OomReport::default() };
+            let report = SeccompReport { signal_num: 9, syscall: Some(path.clone()), action: 0 };
             let marker = Marker {
                 kind: MarkerKind::Takeover,
                 path,
@@ -190,6 +195,7 @@ fn facts() -> BoxedStrategy<Facts> {
                 outcome,
                 lost: Lost { records: u64::from(lost) },
                 markers: vec![marker],
+                kernel_log: Some(KernelLog { oom: Some(oom), seccomp: Some(report) }),
                 context: Some(Context { tracer_pid, ..Context::default() }),
                 ..incident(target, 0.0, signals)
             }
@@ -238,6 +244,8 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
     let names = rules::RULES.map(|rule| rule.name);
     let wanted = [
         "survived",
+        "seccomp",
+        "debugger",
         "silent_kill",
         "timeout_command",
         "crash",
@@ -245,6 +253,12 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
         "takeover",
         "planned_stop",
         "external_kill",
+        "oom",
+        "parent_death",
+        "pid_namespace",
+        "terminal",
+        "limits",
+        "own_doing",
         "kernel_act",
         "exit",
     ];

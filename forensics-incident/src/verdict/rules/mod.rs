@@ -1,14 +1,22 @@
 //! The rules, one file per cause, in the order in which they are asked.
 
 mod crash;
+mod debugger;
 mod exit;
 mod external_kill;
 mod kernel_act;
+mod limits;
+mod oom;
+mod own_doing;
+mod parent_death;
+mod pid_namespace;
 mod planned_stop;
+mod seccomp;
 mod self_kill;
 mod silent_kill;
 mod survived;
 mod takeover;
+mod terminal;
 mod timeout_command;
 mod unseen;
 
@@ -34,11 +42,13 @@ macro_rules! rules {
     };
 }
 
-/// From the most specific to the plainest. The first three go by how it ended, the others by the
-/// decisive signal; an exit without one is nobody's act but its own. What a manager did for a reason that it
-/// tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 10] = rules![
+/// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
+/// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
+/// What a manager did for a reason that it tells comes before what a marker announced.
+pub(super) const RULES: [Rule; 18] = rules![
     survived,
+    seccomp,
+    debugger,
     silent_kill,
     timeout_command,
     crash,
@@ -46,6 +56,12 @@ pub(super) const RULES: [Rule; 10] = rules![
     takeover,
     planned_stop,
     external_kill,
+    oom,
+    parent_death,
+    pid_namespace,
+    terminal,
+    limits,
+    own_doing,
     kernel_act,
     exit,
 ];

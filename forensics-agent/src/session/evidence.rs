@@ -1,0 +1,76 @@
+//! What the host adds to an incident of a kind that needs it: the kernel log, resource limits.
+
+use std::collections::HashMap;
+
+use forensics_incident::{
+    model::{Facts, Limits, Mechanism, Missing, OutcomeKind, Process, Signal},
+    signals::{SIGKILL, SIGSYS},
+};
+
+use super::context;
+use crate::host::{kmsg::KernelLogReader, limits};
+
+/// The sources, and what must be read before it is gone.
+pub(super) struct Evidence {
+    log: Result<KernelLogReader, rustix::io::Errno>,
+    /// Limits by pid of the target: whoever waits for it reaps it faster than they can be read.
+    limits: HashMap<u32, Limits>,
+}
+
+impl Evidence {
+    /// Opens the kernel log.
+    pub(super) fn start() -> Self {
+        Self { log: KernelLogReader::open(), limits: HashMap::new() }
+    }
+
+    /// A target is there, or has executed another program.
+    pub(super) fn watch(&mut self, target: &Process) {
+        if let Some(limits) = limits::read(target.pid, false) {
+            self.limits.insert(target.pid, limits);
+        }
+    }
+
+    /// A signal at a target: its limits are read where one of them raised it.
+    pub(super) fn signal(&mut self, target: &Process, signal: &Signal) {
+        if is_about_a_limit(signal)
+            && let Some(limits) = limits::read(target.pid, true)
+            && context::is_still(target)
+        {
+            self.limits.insert(target.pid, limits);
+        }
+    }
+
+    /// A target is gone.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.limits.remove(&pid);
+    }
+
+    /// Adds what the incident asks for; `decisive` is the index of the signal that it is attributed to.
+    pub(super) fn complete(&mut self, facts: &mut Facts, decisive: Option<usize>) {
+        let pid = facts.target.pid;
+        let decisive = decisive.and_then(|index| facts.signals.get(index));
+        let mechanism = decisive.map(|signal| signal.mechanism);
+        if decisive.is_some_and(is_about_a_limit) {
+            facts.limits = self.limits.get(&pid).copied();
+        }
+        if facts.outcome.kind != OutcomeKind::Killed {
+            return;
+        }
+        let by_oom = mechanism == Some(Mechanism::Oom);
+        // Strict mode and the end of a thread raise no signal.
+        let silent = mechanism.is_none() && matches!(facts.outcome.signal_num, Some(SIGKILL | SIGSYS));
+        match &mut self.log {
+            Ok(log) if by_oom => facts.kernel_log = log.oom(pid),
+            Ok(log) if silent => facts.kernel_log = log.seccomp(pid),
+            Err(why) if by_oom || silent => facts.missing.push(Missing {
+                field: "kernel_log".to_owned(),
+                why: format!("/dev/kmsg cannot be read: {why}"),
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn is_about_a_limit(signal: &Signal) -> bool {
+    matches!(signal.mechanism, Mechanism::CpuLimit | Mechanism::RtLimit | Mechanism::FileSizeLimit)
+}
