@@ -119,7 +119,7 @@ impl<W: Write> Session<W> {
             kernel,
             ring,
             diagnostics,
-            watched: WatchMap::new(maps.targets, settings.selectors.follow_children),
+            watched: WatchMap::new(maps.targets, maps.watched, settings.selectors.follow_children),
             enricher: Enricher::new(processes, Symbols::load(), maps.folds, unix_minus_boot_s),
             assembler: Assembler::new(config::assembly(&settings, unix_minus_boot_s), host::new_id),
             targets: HashMap::new(),
