@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
-use crate::heap;
 use crate::host::privileges;
 use crate::host::proc::{self, PidNamespace};
 use crate::host::systemd::timing::Wanted;
+use crate::memory;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
@@ -29,7 +29,7 @@ const HEADROOM: f64 = 30.0;
 
 /// The whole program: reads the command line, does what it says, and yields the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    heap::share();
+    memory::share();
     let result = match cli::parse(args) {
         Ok(Some(cli)) => dispatch(cli),
         Ok(None) => Ok(0),

@@ -14,7 +14,7 @@ use super::{
     offsets,
     watch_pages::{self, WatchPages},
 };
-use crate::heap;
+use crate::memory;
 
 /// The stripped kernel object. It is committed, so that a build needs only stable Rust; `cargo xtask ebpf`
 /// makes it anew from `forensics-ebpf/`.
@@ -215,7 +215,7 @@ impl Kernel {
             Hook::TpBtf => attach_btf(&mut ebpf, hook.program(), "signal_generate")?,
         }
         // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
-        heap::trim();
+        memory::trim();
         Ok(Self { ebpf, hook })
     }
 

@@ -29,12 +29,12 @@ use forensics_incident::{
 
 use crate::{
     cli::ShowCmdline,
-    heap,
     host::{clock, systemd::timing::Wanted},
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError},
         watch_map::{WatchError, WatchMap},
     },
+    memory,
     report::{Ready, Reporter},
     targets::{Selectors, SignalSet},
 };
@@ -192,7 +192,8 @@ impl<W: Write> Session<W> {
     /// Remembers everyone who is there now, so that a sender's parent that ends first is still known.
     pub fn remember_everyone(&mut self) {
         self.enricher.processes.read_all();
-        heap::trim();
+        memory::trim();
+        memory::release_code();
     }
 
     /// Waits for records or a deadline and takes in what there is, up to a batch.
