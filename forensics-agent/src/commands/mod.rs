@@ -10,6 +10,7 @@ use crate::cli::{self, Cli, Command, Format, Globals};
 use crate::host::privileges;
 use crate::host::proc::{self, PidNamespace};
 use crate::host::systemd::timing::Wanted;
+use crate::kernel::load::Hook;
 use crate::memory;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
@@ -102,6 +103,13 @@ fn require_kernel_access() -> Result<(), Failure> {
 /// What a service wants that takes so many seconds to drain: 30 s more, for connections to close and state to write.
 fn drain(seconds: f64) -> Wanted {
     Wanted { drain: seconds, headroom: HEADROOM }
+}
+
+/// Reads the name of a hook variant for the command line, as the ready line gives it.
+fn hook() -> impl clap::builder::TypedValueParser<Value = Hook> {
+    clap::builder::PossibleValuesParser::new(Hook::ALL.map(Hook::name)).try_map(|name| {
+        Hook::ALL.into_iter().find(|hook| hook.name() == name).ok_or_else(|| format!("{name} is no hook"))
+    })
 }
 
 /// Reads a log level for the command line.

@@ -378,9 +378,11 @@ fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let said = log.lines().rev().map(str::trim).find(|line| {
-                !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time")
-            });
+            // The verifier's last word comes before its statistics.
+            let is_statistic = |line: &str| {
+                ["processed ", "verification time ", "stack depth "].iter().any(|s| line.starts_with(s))
+            };
+            let said = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !is_statistic(line));
             match (io_error.raw_os_error(), said) {
                 (Some(libc::EPERM), None) => not_permitted(format!("loading the program {program}")),
                 (_, Some(said)) => LoadError::Rejected { program, reason: said.to_owned() },

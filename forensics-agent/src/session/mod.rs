@@ -56,6 +56,8 @@ pub struct Settings {
     pub signals: SignalSet,
     /// How much of command lines is kept.
     pub show_cmdline: ShowCmdline,
+    /// The hook variant, when it is not to be the first that works.
+    pub hook: Option<Hook>,
     /// Level of the kernel programs' own diagnostics.
     pub ebpf_log: log::LevelFilter,
     /// Print each signal as it comes.
@@ -103,7 +105,11 @@ impl<W: Write> Session<W> {
         let drain = settings.drain;
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);
-        let mut kernel = Kernel::load(&types, config::kernel(&settings), log)?;
+        let programs = config::kernel(&settings);
+        let mut kernel = match settings.hook {
+            Some(hook) => Kernel::load_with(&types, programs, log, hook)?,
+            None => Kernel::load(&types, programs, log)?,
+        };
         let maps = kernel.take_maps()?;
         let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),
