@@ -29,7 +29,11 @@ use forensics_incident::{
 
 use crate::{
     cli::ShowCmdline,
-    host::{clock, systemd::timing::Wanted},
+    host::{
+        clock,
+        proc::{self, Forebears},
+        systemd::timing::Wanted,
+    },
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError},
         watch_map::{WatchError, WatchMap},
@@ -150,9 +154,13 @@ impl<W: Write> Session<W> {
     ///
     /// There is no such process, or it ended before it was watched.
     pub fn watch(&mut self, pid: u32) -> Result<(), WatchError> {
+        self.watch_among(pid, &mut Forebears::default())
+    }
+
+    fn watch_among(&mut self, pid: u32, forebears: &mut Forebears) -> Result<(), WatchError> {
         // Watched first and read then: whatever it executes in between has a record.
         self.watched.insert(ProcessKey { pid, start_boot_ns: 0 })?;
-        let Ok(target) = self.enricher.processes.read(pid) else {
+        let Ok(target) = self.enricher.processes.read_among(pid, forebears) else {
             self.watched.remove(pid);
             return Err(WatchError::NoProcess(pid));
         };
@@ -167,14 +175,15 @@ impl<W: Write> Session<W> {
             return;
         }
         let own = self.enricher.processes.own_family();
-        for pid in crate::host::proc::list_pids().unwrap_or_default() {
+        let mut forebears = Forebears::default();
+        for pid in proc::list_pids().unwrap_or_default() {
             if own.contains(&pid) || self.targets.contains_key(&pid) {
                 continue;
             }
-            let Ok(process) = crate::host::proc::read_process(pid) else { continue };
+            let Ok(process) = proc::read_process_alone(pid) else { continue };
             if self.settings.selectors.matches(&process.name, process.exe.as_deref(), process.args()) {
                 // One that is gone by now is no target.
-                let _ = self.watch(pid);
+                let _ = self.watch_among(pid, &mut forebears);
             }
         }
     }

@@ -14,7 +14,8 @@ use forensics_incident::{
 
 use crate::{
     host::{
-        cgroup, proc,
+        cgroup,
+        proc::{self, Forebears},
         systemd::unit::{UnitPath, unit_of_path},
     },
     kernel::records::{self, CommandLine, Program},
@@ -62,7 +63,16 @@ impl Processes {
     ///
     /// There is no such process, or it is gone.
     pub(super) fn read(&mut self, pid: u32) -> Result<Process, proc::ProcError> {
-        let mut process = proc::read_process(pid)?;
+        self.read_among(pid, &mut Forebears::default())
+    }
+
+    /// As [`Self::read`], for one of many that have ancestors in common.
+    pub(super) fn read_among(
+        &mut self,
+        pid: u32,
+        forebears: &mut Forebears,
+    ) -> Result<Process, proc::ProcError> {
+        let mut process = proc::read_process_among(pid, forebears)?;
         self.polish(&mut process);
         for ancestor in &mut process.ancestors {
             self.polish(ancestor);

@@ -20,7 +20,9 @@ pub use cmdline::{CMDLINE_CAP, Cmdline};
 pub use dir::{ProcDir, ProcError};
 pub use environ::Environ;
 pub use list::{PidNamespace, exists, list_pids, pid_namespace};
-pub use process::{ANCESTORS_MAX, read_process, read_process_alone, read_process_noting};
+pub use process::{
+    ANCESTORS_MAX, Forebears, read_process, read_process_alone, read_process_among, read_process_noting,
+};
 pub use stat::Stat;
 pub use status::Status;
 pub use time::{boot_ns_of_ticks, same_start, ticks_of_boot_ns};

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::CStr;
 
 use forensics_incident::model::{Missing, Process};
@@ -41,19 +43,23 @@ pub fn read_process(pid: u32) -> Result<Process, ProcError> {
 /// # Errors
 /// As [`read_process`].
 pub fn read_process_noting(pid: u32, missing: &mut Vec<Missing>) -> Result<Process, ProcError> {
-    let mut buffer = Vec::with_capacity(CMDLINE_CAP + 1);
-    let (mut process, mut start_ticks) = read_alone(pid, &mut buffer, missing)?;
-    let mut ppid = process.ppid;
-    while let Some(parent_pid) = ppid.filter(|_| process.ancestors.len() < ANCESTORS_MAX) {
-        let Ok((parent, parent_ticks)) = read_alone(parent_pid, &mut buffer, &mut Vec::new()) else { break };
-        // Younger than its child: the parent ended meanwhile and somebody else got its pid.
-        if parent_ticks > start_ticks {
-            break;
-        }
-        (ppid, start_ticks) = (parent.ppid, parent_ticks);
-        process.ancestors.push(parent);
-    }
-    Ok(process)
+    read(pid, &mut Forebears::default(), missing)
+}
+
+/// Processes that others descend from, so that what many have in common is read once. They are as they were when they
+/// were read first: for the length of one scan.
+#[derive(Debug, Default)]
+pub struct Forebears {
+    /// Each with its start in clock ticks.
+    read: HashMap<u32, (Process, u64)>,
+}
+
+/// As [`read_process`], with ancestors that may have been read for another process before.
+///
+/// # Errors
+/// As [`read_process`].
+pub fn read_process_among(pid: u32, forebears: &mut Forebears) -> Result<Process, ProcError> {
+    read(pid, forebears, &mut Vec::new())
 }
 
 /// As [`read_process`], without the ancestors.
@@ -63,6 +69,28 @@ pub fn read_process_noting(pid: u32, missing: &mut Vec<Missing>) -> Result<Proce
 pub fn read_process_alone(pid: u32) -> Result<Process, ProcError> {
     let mut buffer = Vec::with_capacity(CMDLINE_CAP + 1);
     read_alone(pid, &mut buffer, &mut Vec::new()).map(|(process, _)| process)
+}
+
+fn read(pid: u32, forebears: &mut Forebears, missing: &mut Vec<Missing>) -> Result<Process, ProcError> {
+    let mut buffer = Vec::with_capacity(CMDLINE_CAP + 1);
+    let (mut process, mut start_ticks) = read_alone(pid, &mut buffer, missing)?;
+    let mut ppid = process.ppid;
+    while let Some(parent_pid) = ppid.filter(|_| process.ancestors.len() < ANCESTORS_MAX) {
+        let (parent, parent_ticks) = match forebears.read.entry(parent_pid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match read_alone(parent_pid, &mut buffer, &mut Vec::new()) {
+                Ok(parent) => new.insert(parent),
+                Err(_) => break,
+            },
+        };
+        // Younger than its child: the parent ended meanwhile and somebody else got its pid.
+        if *parent_ticks > start_ticks {
+            break;
+        }
+        (ppid, start_ticks) = (parent.ppid, *parent_ticks);
+        process.ancestors.push(parent.clone());
+    }
+    Ok(process)
 }
 
 /// A process without its ancestors, and its start in clock ticks.
