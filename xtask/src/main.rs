@@ -4,7 +4,9 @@ mod bench;
 mod command;
 mod debian;
 mod ebpf;
+mod tally;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ enum Task {
     Ebpf(ebpf::Args),
     /// Run all tests, those against the real kernel included
     Test(test::Args),
+    /// Run the tests against the real kernel on other kernels, each in a virtual machine with a real systemd
+    Vm(vm::Args),
     /// Measure what the agent costs
     Bench(bench::Args),
 }
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Ebpf(args) => ebpf::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Vm(args) => vm::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

@@ -1,15 +1,13 @@
 //! `cargo xtask test`: all tests, those against the real kernel included, with one summary.
 
 mod cargo;
-mod tally;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use tally::Tally;
-
 use crate::debian;
+use crate::tally::Tally;
 
 /// What tests run besides the programs that every Debian has. Without it those tests are skipped.
 const PACKAGES: [&str; 1] = ["procps"];

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::tally::Tally;
+use crate::tally::Tally;
 use crate::{command, workspace};
 
 /// The crate of the tests against the real kernel.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The results of all test programs.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// The kind of tests that runs.
     kind: String,
     /// What ran: name, number of tests.
@@ -31,13 +31,13 @@ struct Program {
 
 impl Tally {
     /// What follows is of this kind.
-    pub(super) fn kind(&mut self, kind: &str) {
+    pub(crate) fn kind(&mut self, kind: &str) {
         kind.clone_into(&mut self.kind);
         self.failed_before = self.failed.len();
     }
 
     /// Reads a line of `cargo test`: of Cargo itself, of libtest, or of libtest-mimic.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         let trimmed = line.trim();
         if let Some(program) = trimmed.strip_prefix("Running ").and_then(|rest| rest.rsplit_once(" (")) {
             self.begin(program_name(program.0, program.1));
@@ -97,7 +97,7 @@ impl Tally {
     }
 
     /// The command has ended.
-    pub(super) fn end(&mut self, success: bool) {
+    pub(crate) fn end(&mut self, success: bool) {
         self.finish_program();
         if !success && self.failed.len() == self.failed_before {
             self.failed.push((self.kind.clone(), "cargo test failed, see above".to_owned()));
@@ -105,17 +105,17 @@ impl Tally {
     }
 
     /// Something went wrong outside the tests.
-    pub(super) fn fail(&mut self, what: &str, why: &str) {
+    pub(crate) fn fail(&mut self, what: &str, why: &str) {
         self.failed.push((what.to_owned(), why.to_owned()));
     }
 
     /// True when nothing was run, skipped or failed.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.passed == 0 && self.failed.is_empty() && self.skipped.is_empty()
     }
 
     /// True when nothing failed.
-    pub(super) fn is_green(&self) -> bool {
+    pub(crate) fn is_green(&self) -> bool {
         self.failed.is_empty()
     }
 }

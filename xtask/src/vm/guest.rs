@@ -1,0 +1,59 @@
+//! What a machine does once it runs: the unit that runs the tests, and then powers it off.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use anyhow::Result;
+
+/// Where the tests are there.
+pub(super) const TESTS: &str = "opt/forensics";
+/// The last line of a machine whose tests all ran.
+pub(super) const DONE: &str = "== all test programs have run";
+
+/// Ends the machine whatever becomes of the tests.
+const UNIT: &str = "\
+[Unit]
+Description=Tests against the real kernel
+After=multi-user.target
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+
+[Service]
+Type=oneshot
+ExecStart=/opt/forensics/run
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+Environment=HOME=/root RUST_BACKTRACE=0
+
+[Install]
+WantedBy=multi-user.target
+";
+
+/// Runs every test program as Cargo does, and announces each as Cargo does.
+const RUN: &str = r#"#!/bin/bash
+echo "== $(uname -r), $(systemctl --version | head -n 1)"
+for test in /opt/forensics/deps/*; do
+    echo "     Running $(basename "$test").rs ($test-0)"
+    "$test" --test-threads=1 $(cat /opt/forensics/filter) 2>&1
+done
+"#;
+
+/// Makes the tree of a release into a system that boots from memory and runs the tests.
+pub(super) fn prepare(tree: &Path) -> Result<()> {
+    symlink("/lib/systemd/systemd", tree.join("init"))?;
+    fs::write(tree.join("etc/hostname"), "vm\n")?;
+    fs::write(tree.join("etc/systemd/system/forensics-tests.service"), UNIT)?;
+    let wanted = tree.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wanted)?;
+    symlink("../forensics-tests.service", wanted.join("forensics-tests.service"))?;
+    // The serial line belongs to the tests.
+    symlink("/dev/null", tree.join("etc/systemd/system/serial-getty@ttyS0.service"))?;
+    let tests = tree.join(TESTS);
+    fs::create_dir_all(&tests)?;
+    let run = tests.join("run");
+    fs::write(&run, format!("{RUN}echo '{DONE}'\n"))?;
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}

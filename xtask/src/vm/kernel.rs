@@ -1,0 +1,141 @@
+//! Debian's cloud kernels, fetched without touching the sources of this machine.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::directory;
+use crate::command;
+
+/// The keys that Debian signs its archive with.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A line of kernels that is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Series {
+    /// Debian 11
+    #[value(name = "5.10")]
+    V5_10,
+    /// Debian 12
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 13
+    #[value(name = "6.12")]
+    V6_12,
+    /// The newest
+    #[value(name = "7.2")]
+    V7_2,
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.version())
+    }
+}
+
+impl Series {
+    /// All of them, the oldest first.
+    pub(super) const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::V7_2];
+
+    fn version(self) -> &'static str {
+        match self {
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+            Self::V7_2 => "7.2",
+        }
+    }
+
+    /// Where the archive has it: mirror and suite.
+    fn suite(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V5_10 => ("http://deb.debian.org/debian-security", "bullseye-security"),
+            Self::V6_1 => ("http://deb.debian.org/debian", "bookworm"),
+            Self::V6_12 => ("http://deb.debian.org/debian", "trixie"),
+            Self::V7_2 => ("http://deb.debian.org/debian", "sid"),
+        }
+    }
+
+    /// The Debian release whose systemd runs on it: 252 of bookworm signals with kill(2), 257 of trixie through pidfds.
+    pub(super) fn release(self) -> &'static str {
+        match self {
+            Self::V5_10 | Self::V6_1 => "bookworm",
+            Self::V6_12 | Self::V7_2 => "trixie",
+        }
+    }
+
+    /// The image of the newest kernel of the series, fetched unless it is there from before.
+    pub(super) fn fetch(self) -> Result<PathBuf> {
+        let directory = directory()?.join(format!("linux-{self}"));
+        let image = directory.join("vmlinuz");
+        if image.is_file() {
+            return Ok(image);
+        }
+        for part in ["lists/partial", "cache/archives/partial", "parts"] {
+            fs::create_dir_all(directory.join(part)).context("cannot make the directories of apt")?;
+        }
+        let (mirror, suite) = self.suite();
+        let sources = directory.join("sources.list");
+        fs::write(&sources, format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
+        let apt = |program: &str| {
+            let mut apt = Command::new(program);
+            let at = |option: &str, path: &Path| format!("{option}={}", path.display());
+            apt.current_dir(&directory).arg("-o").arg(at("Dir::Etc::SourceList", &sources));
+            apt.arg("-o").arg(at("Dir::Etc::SourceParts", &directory.join("parts")));
+            apt.arg("-o").arg(at("Dir::State::Lists", &directory.join("lists")));
+            apt.arg("-o").arg(at("Dir::Cache", &directory.join("cache")));
+            apt.args(["-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root"]);
+            apt
+        };
+        command::run(apt("apt-get").args(["update", "--quiet=2"]))?;
+        // Since 7.2 the image comes in a package of its own.
+        let pattern = format!("^linux-(image|binary)-{}[.][^ ]*cloud-amd64$", self.version());
+        let found = command::output(apt("apt-cache").args(["search", "--names-only", &pattern]))?;
+        let package = found.lines().filter_map(|line| line.split(' ').next()).max_by_key(|name| rank(name));
+        let package = package.with_context(|| format!("{suite} has no cloud kernel {self}"))?;
+        command::run(apt("apt-get").args(["download", "--quiet=2", package]))?;
+        let tree = directory.join("tree");
+        for deb in files(&directory, |name| name.ends_with(".deb"))? {
+            command::run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(&tree))?;
+        }
+        let modules = fs::read_dir(tree.join("usr/lib/modules")).into_iter().flatten().flatten();
+        let mut places: Vec<PathBuf> = modules.map(|entry| entry.path().join("vmlinuz")).collect();
+        places.extend(files(&tree.join("boot"), |name| name.starts_with("vmlinuz-")).unwrap_or_default());
+        let found = places.into_iter().find(|place| place.is_file());
+        let found = found.with_context(|| format!("the package {package} has no kernel image"))?;
+        fs::copy(&found, &image).with_context(|| format!("cannot copy {}", found.display()))?;
+        fs::remove_dir_all(tree)?;
+        Ok(image)
+    }
+}
+
+fn files(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy()))).collect())
+}
+
+/// The numbers in a package's name, by which versions are ordered; a package for another release comes last.
+fn rank(name: &str) -> (bool, Vec<u64>) {
+    let numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    (!name.contains("0.deb"), numbers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank;
+
+    #[test]
+    fn the_newest_kernel_is_taken() {
+        let names = [
+            "linux-image-6.1.0-9-cloud-amd64",
+            "linux-image-6.1.0-50-cloud-amd64",
+            "linux-image-6.1.0-47-cloud-amd64",
+            "linux-image-6.1.0-0.deb11.52-cloud-amd64",
+        ];
+        assert_eq!(names.iter().max_by_key(|name| rank(name)), Some(&"linux-image-6.1.0-50-cloud-amd64"));
+    }
+}
