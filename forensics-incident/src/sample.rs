@@ -70,6 +70,7 @@ pub(crate) fn signal(at: f64, number: u32, mechanism: Mechanism, sender: Option<
         instruction_pointer: None,
         forbidden_syscall: None,
         claimed_pid: None,
+        relayed: None,
         repeated: 0,
         last_boot_ns: None,
     }

@@ -47,6 +47,11 @@ impl Run {
         Ok(Self { child, stdout: Lines::new(stdout), directory })
     }
 
+    /// The pid of the agent.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Runs a command to its end.
     ///
     /// # Errors

@@ -45,10 +45,23 @@ impl WatchMap {
     ///
     /// The process does not exist, or ended in between; or the map is full.
     pub fn insert(&mut self, key: ProcessKey) -> Result<(), WatchError> {
+        let flags = if self.follow { target_flags::FOLLOW } else { 0 };
+        self.insert_as(key, flags)
+    }
+
+    /// Watches a process that is no target, and whose children are none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::insert`].
+    pub fn insert_aside(&mut self, key: ProcessKey) -> Result<(), WatchError> {
+        self.insert_as(key, 0)
+    }
+
+    fn insert_as(&mut self, key: ProcessKey, flags: u32) -> Result<(), WatchError> {
         let no_process = || WatchError::NoProcess(key.pid);
         let pid = i32::try_from(key.pid).ok().and_then(Pid::from_raw).ok_or_else(no_process)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| no_process())?;
-        let flags = if self.follow { target_flags::FOLLOW } else { 0 };
         let target = Target { start_boot_ns: key.start_boot_ns, signals: 0, flags, reserved: 0 };
         // An entry that is there already has counted signals: only its flags change.
         let target = match self.map.get(&key.pid, 0) {

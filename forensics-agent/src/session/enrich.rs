@@ -107,6 +107,7 @@ impl Enricher {
             instruction_pointer: event.user_ip.filter(|_| is_fault),
             forbidden_syscall: event.siginfo.and_then(|info| forbidden_syscall(event, &info)),
             claimed_pid,
+            relayed: None,
             repeated: 0,
             last_boot_ns: None,
         };

@@ -28,7 +28,12 @@ impl<W: Write> Session<W> {
 
     fn signal(&mut self, event: &SignalEvent, progress: &mut Progress) -> io::Result<()> {
         let known = self.targets.get(&event.target.tgid);
-        let record = self.enricher.signal(event, known);
+        let mut record = self.enricher.signal(event, known);
+        record.signal.relayed = self.relays.received_before(&record.signal, &record.target);
+        self.relays.remember(&record.target, &record.signal);
+        if self.relays.contains(event.target.tgid) {
+            return Ok(());
+        }
         if known.is_none() && self.settings.selectors.all {
             self.targets.insert(record.target.pid, record.target.clone());
         }
@@ -41,6 +46,11 @@ impl<W: Write> Session<W> {
 
     fn exit(&mut self, event: &ExitEvent, progress: &mut Progress) -> io::Result<()> {
         let pid = event.task.tgid;
+        if self.relays.contains(pid) {
+            self.relays.ended(pid);
+            self.enricher.forget(pid);
+            return Ok(());
+        }
         if self.settings.selectors.all && !self.targets.contains_key(&pid) {
             let target = self.enricher.target_of(&event.task);
             self.push(Input::Watch { target }, progress)?;
@@ -80,7 +90,9 @@ impl<W: Write> Session<W> {
         let path = event.program.path.as_deref();
         if !self.settings.selectors.matches(&event.program.comm, path, &argv) {
             // A later exec of the same process has its own record, and needs the entry.
-            if !self.enricher.processes.has_executed_since(event.process, event.program.exec_boot_ns) {
+            if !self.relays.contains(pid)
+                && !self.enricher.processes.has_executed_since(event.process, event.program.exec_boot_ns)
+            {
                 self.watched.remove(pid);
             }
             return self.push(Input::Unwatch { target: event.process }, progress);
@@ -95,6 +107,9 @@ impl<W: Write> Session<W> {
     /// A new target that is there now.
     pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         self.targets.insert(target.pid, target.clone());
+        if !self.settings.selectors.all {
+            self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));
+        }
         self.evidence.watch(&target);
         let news = self.markers.add(&target);
         self.timings.ask(&target);
@@ -104,7 +119,11 @@ impl<W: Write> Session<W> {
 
     /// A target has ended.
     pub(super) fn forget(&mut self, pid: u32) {
-        self.targets.remove(&pid);
+        if let Some(target) = self.targets.remove(&pid) {
+            for relay in self.relays.remove(&target, &mut self.watched) {
+                self.enricher.forget(relay);
+            }
+        }
         self.markers.remove(pid);
         self.enricher.forget(pid);
     }

@@ -12,6 +12,7 @@ mod losses;
 mod markers;
 mod outcome;
 mod processes;
+mod relays;
 mod ring;
 mod symbols;
 mod timings;
@@ -47,6 +48,7 @@ use evidence::Evidence;
 use losses::Losses;
 use markers::Markers;
 use processes::Processes;
+use relays::Relays;
 use ring::{Batch, Diagnostics, Ring};
 use symbols::Symbols;
 use timings::Timings;
@@ -92,6 +94,7 @@ pub struct Session<W: Write> {
     settings: Settings,
     host: HostFacts,
     reporter: Reporter<W>,
+    relays: Relays,
     markers: Markers,
     timings: Timings,
     evidence: Evidence,
@@ -136,6 +139,7 @@ impl<W: Write> Session<W> {
             settings,
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
+            relays: Relays::default(),
             markers: Markers::start(),
             timings: Timings::new(drain),
             evidence: Evidence::start(),

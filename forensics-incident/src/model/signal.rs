@@ -49,6 +49,9 @@ pub struct Signal {
     /// The pid that the sender claims in `si_pid`, when it is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_pid: Option<u32>,
+    /// The signal that the sender had itself received shortly before, when it may have passed that one on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<Box<Signal>>,
     /// How many identical signals were folded into this one (0: it came once).
     #[serde(default)]
     pub repeated: u64,

@@ -41,8 +41,21 @@ const RUNTIMES: [&str; 12] = [
     "k3s",
     "lxc-monitord",
 ];
-const SUPERVISORS: [&str; 9] =
-    ["supervisord", "s6-supervise", "s6-svscan", "runsv", "runsvdir", "monit", "circusd", "procd", "init"];
+const SUPERVISORS: [&str; 13] = [
+    "supervisord",
+    "s6-supervise",
+    "s6-svscan",
+    "runsv",
+    "runsvdir",
+    "monit",
+    "circusd",
+    "procd",
+    "init",
+    "nodemon",
+    "foreman",
+    "overmind",
+    "honcho",
+];
 const RELAYS: [&str; 7] = ["tini", "dumb-init", "docker-init", "catatonit", "sudo", "su", "doas"];
 const WRAPPERS: [&str; 17] = [
     "sudo", "doas", "su", "env", "xargs", "nohup", "nice", "ionice", "chrt", "taskset", "setsid", "stdbuf",
@@ -60,13 +73,25 @@ pub(super) fn role(sender: &Process, target: &Process) -> Option<Role> {
     if RUNTIMES.contains(&program) || program.starts_with("containerd-shim") {
         return Some(Role::Runtime);
     }
-    if SUPERVISORS.contains(&program) {
+    if is_supervisor(sender) {
         return Some(Role::Supervisor);
     }
     // A relay signals what it started, and nobody else.
     let started_it = target.ancestors.iter().any(|ancestor| ancestor.is(sender));
     let relays = RELAYS.contains(&program) || is_timeout(sender);
     (relays && (started_it || target.ppid == Some(sender.pid))).then_some(Role::Relay)
+}
+
+/// True for a supervisor, as a program of its own or as what an interpreter runs.
+fn is_supervisor(process: &Process) -> bool {
+    let base = |path: &String| path.rsplit('/').next().is_some_and(|name| SUPERVISORS.contains(&name));
+    let interpreted =
+        ["python", "node", "ruby", "perl"].iter().any(|name| process.program().starts_with(name));
+    // pm2 writes a title over its arguments.
+    let titled = process.args().first().is_some_and(|title| title.starts_with("PM2 v"));
+    SUPERVISORS.contains(&process.program())
+        || titled
+        || (interpreted && process.args().get(1).is_some_and(base))
 }
 
 /// True for a program that only runs another one as it was told.

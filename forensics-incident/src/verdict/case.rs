@@ -25,6 +25,11 @@ impl<'a> Case<'a> {
         Self { facts, show, decisive: decisive_of(facts) }
     }
 
+    /// The same case, as if another signal had ended it.
+    pub(super) fn with_decisive(self, decisive: &'a Signal) -> Self {
+        Self { decisive: Some(decisive), ..self }
+    }
+
     pub(super) fn target(&self) -> &'a Process {
         &self.facts.target
     }

@@ -123,6 +123,14 @@ pub(super) fn earlier(case: &Case<'_>, decisive: &Signal) -> Vec<String> {
     asked.take(MAX_EARLIER).map(sentence).collect()
 }
 
+/// A handler that cleans up, restores the default and raises the signal again.
+pub(super) fn raised_again(case: &Case<'_>, signal: &Signal) -> Option<String> {
+    let again = |s: &Signal| s.signal_num == signal.signal_num && s.boot_ns >= signal.boot_ns;
+    let raised = case.facts.signals.iter().any(|s| again(s) && is_own(s, case.target()));
+    (case.was_killed() && raised)
+        .then(|| format!("It handled {} and then raised it again itself.", signal.signal))
+}
+
 /// What became of a signal that did not end the target.
 pub(super) fn fate(signal: &Signal) -> &'static str {
     match signal.result {

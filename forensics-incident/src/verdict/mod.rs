@@ -9,7 +9,9 @@ mod announcement;
 mod case;
 mod evidence;
 mod kernel;
+mod kill_tools;
 mod lineage;
+mod relay;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,12 @@ fn seconds() -> impl Strategy<Value = f64> {
 }
 
 fn one_signal() -> BoxedStrategy<Signal> {
+    (plain_signal(), option::of(plain_signal()))
+        .prop_map(|(signal, relayed)| Signal { relayed: relayed.map(Box::new), ..signal })
+        .boxed()
+}
+
+fn plain_signal() -> BoxedStrategy<Signal> {
     let result = proptest::sample::select(vec![
         SendResult::Delivered,
         SendResult::Delivered,
@@ -148,6 +154,7 @@ fn one_signal() -> BoxedStrategy<Signal> {
                 instruction_pointer: Some(boot_ns),
                 forbidden_syscall: Some(foreign),
                 claimed_pid,
+                relayed: None,
                 repeated,
                 last_boot_ns,
             }
@@ -252,6 +259,10 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
         "self_kill",
         "takeover",
         "planned_stop",
+        "relayed",
+        "oom_daemon",
+        "pattern_kill",
+        "supervisor_stop",
         "external_kill",
         "oom",
         "parent_death",

@@ -11,8 +11,7 @@ use super::{directory, guest};
 use crate::command;
 
 /// What the tests need there.
-const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,psmisc,python3-minimal,gdb";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,psmisc,python3";
 /// What only people need.
 const USELESS: [&str; 6] = [
     "var/cache/apt",

@@ -137,7 +137,7 @@ fn the_instigator_of_a_manager() {
 /// Whatever does not fit is told, and blames whoever sent the signal.
 #[test]
 fn near_misses() {
-    let other = || under(process(5000, "pkill nginx"), &[shell(), systemd()]);
+    let other = || under(process(5000, "kill 812"), &[shell(), systemd()]);
     let fitting = || planned(Some(STOPPER), Some(stopper()));
     let elsewhere = json!({ "target_pid": 99, "stopper_pid": STOPPER });
     let reused = json!({ "target_pid": 812, "target_start_time": 1, "stopper_pid": STOPPER });

@@ -1,4 +1,3 @@
-use crate::attribution::is_own;
 use crate::model::{Cause, Confidence, Intent, Mechanism, OutcomeKind, Process, Signal, Verdict};
 
 use super::super::actors::{Role, role};
@@ -28,18 +27,10 @@ pub(super) fn external_kill(case: &Case<'_>) -> Option<Verdict> {
     verdict.chain = chain(case, sender, signal);
     verdict.evidence = evidence::of_signal(case, signal);
     verdict.evidence.extend(evidence::earlier(case, signal));
-    if raised_again(case, signal) {
-        verdict.evidence.push(format!("It handled {} and then raised it again itself.", signal.signal));
-    }
+    verdict.evidence.extend(evidence::raised_again(case, signal));
     verdict.evidence.extend(evidence::of_sender(case, sender));
     verdict.ruled_out = evidence::ruled_out(signal, sender.is_service_manager());
     Some(verdict)
-}
-
-/// A handler that cleans up, restores the default and raises the signal again.
-fn raised_again(case: &Case<'_>, signal: &Signal) -> bool {
-    let again = |s: &Signal| s.signal_num == signal.signal_num && s.boot_ns >= signal.boot_ns;
-    case.was_killed() && case.facts.signals.iter().any(|s| again(s) && is_own(s, case.target()))
 }
 
 /// Somebody decided it.
@@ -117,10 +108,10 @@ mod tests {
         Process { tty: Some("pts/0".to_owned()), ..process(4402, "-bash") }
     }
 
-    fn pkill() -> Process {
+    fn operator() -> Process {
         let tty = Some("pts/0".to_owned());
         under(
-            Process { tty, ..process(4431, "pkill -9 nginx") },
+            Process { tty, ..process(4431, "kill -9 812") },
             &[shell(), process(4400, "sshd: x"), systemd()],
         )
     }
@@ -130,23 +121,23 @@ mod tests {
     }
 
     #[test]
-    fn a_person_with_pkill() {
-        let verdict = by(pkill());
+    fn a_person_with_operator() {
+        let verdict = by(operator());
         assert_eq!(verdict.cause, Cause::ExternalKill);
         assert_eq!((verdict.intent, verdict.confidence), (Intent::Deliberate, Confidence::Certain));
         assert_eq!(
             verdict.summary,
-            "SIGKILL was sent to `nginx` (pid 812) by `pkill -9 nginx` (pid 4431, user id 1000) run from `-bash` (pid 4402) on pts/0."
+            "SIGKILL was sent to `nginx` (pid 812) by `kill -9 812` (pid 4431, user id 1000) run from `-bash` (pid 4402) on pts/0."
         );
-        assert_eq!(verdict.culprit, Some(pkill()));
+        assert_eq!(verdict.culprit, Some(operator()));
         let chain =
             verdict.chain.iter().map(|link| format!("{} {} {}", link.actor, link.action, link.object));
         assert_eq!(
             chain.collect::<Vec<_>>(),
             [
                 "`sshd: x` (pid 4400) ran `-bash` (pid 4402)",
-                "`-bash` (pid 4402) ran `pkill -9 nginx` (pid 4431)",
-                "`pkill -9 nginx` (pid 4431) sent SIGKILL to `nginx` (pid 812)",
+                "`-bash` (pid 4402) ran `kill -9 812` (pid 4431)",
+                "`kill -9 812` (pid 4431) sent SIGKILL to `nginx` (pid 812)",
             ]
         );
         let ruled_out = verdict.ruled_out.iter().map(|RuledOut { cause, .. }| *cause).collect::<Vec<_>>();
@@ -155,7 +146,7 @@ mod tests {
 
     #[test]
     fn without_command_lines() {
-        let mut sender = pkill();
+        let mut sender = operator();
         sender.exe = Some("/usr/bin/pkill".to_owned());
         let facts = killed(nginx(), 100.0, SIGKILL, vec![kill(99.9, SIGKILL, sender)]);
         let verdict = judge(&facts, Show::ExeOnly);
@@ -255,24 +246,24 @@ mod tests {
 
     #[test]
     fn an_exit_after_a_handled_request() {
-        let facts = exited(nginx(), 101.2, 0, Some(1.2), vec![kill(100.0, SIGTERM, pkill())]);
+        let facts = exited(nginx(), 101.2, 0, Some(1.2), vec![kill(100.0, SIGTERM, operator())]);
         let verdict = judge(&facts, Show::Cmdline);
         assert_eq!((verdict.cause, verdict.confidence), (Cause::ExternalKill, Confidence::Likely));
         assert!(
             verdict
                 .summary
-                .starts_with("`nginx` (pid 812) exited with status 0, 1.2 s after SIGTERM from `pkill")
+                .starts_with("`nginx` (pid 812) exited with status 0, 1.2 s after SIGTERM from `kill")
         );
     }
 
     #[test]
     fn escalation_groups_and_forgery_are_told() {
-        let mut last = kill(110.0, SIGKILL, pkill());
+        let mut last = kill(110.0, SIGKILL, operator());
         last.syscall_args = Some(vec![-812, 9]);
         last.claimed_pid = Some(1);
         last.repeated = 2;
         last.last_boot_ns = Some(ns(111.0));
-        let signals = vec![ignored(kill(100.0, SIGTERM, pkill())), last];
+        let signals = vec![ignored(kill(100.0, SIGTERM, operator())), last];
         let said = judge(&killed(nginx(), 110.0, SIGKILL, signals), Show::Cmdline).evidence.join("\n");
         for sentence in [
             "The kernel recorded SIGKILL from pid 4431 by kill(-812, 9).",
@@ -315,9 +306,9 @@ mod tests {
     #[test]
     fn a_handler_that_raises_again_is_no_suicide() {
         let again = signal(100.5, SIGTERM, Mechanism::Tgkill, Some(nginx()));
-        let facts = killed(nginx(), 100.5, SIGTERM, vec![kill(100.0, SIGTERM, pkill()), again]);
+        let facts = killed(nginx(), 100.5, SIGTERM, vec![kill(100.0, SIGTERM, operator()), again]);
         let verdict = judge(&facts, Show::Cmdline);
-        assert_eq!((verdict.cause, verdict.culprit), (Cause::ExternalKill, Some(pkill())));
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::ExternalKill, Some(operator())));
         assert!(verdict.evidence.iter().any(|said| said.contains("raised it again itself")));
     }
 }

@@ -7,13 +7,17 @@ mod external_kill;
 mod kernel_act;
 mod limits;
 mod oom;
+mod oom_daemon;
 mod own_doing;
 mod parent_death;
+mod pattern_kill;
 mod pid_namespace;
 mod planned_stop;
+mod relayed;
 mod seccomp;
 mod self_kill;
 mod silent_kill;
+mod supervisor_stop;
 mod survived;
 mod takeover;
 mod terminal;
@@ -45,7 +49,7 @@ macro_rules! rules {
 /// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
 /// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
 /// What a manager did for a reason that it tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 18] = rules![
+pub(super) const RULES: [Rule; 22] = rules![
     survived,
     seccomp,
     debugger,
@@ -55,6 +59,10 @@ pub(super) const RULES: [Rule; 18] = rules![
     self_kill,
     takeover,
     planned_stop,
+    relayed,
+    oom_daemon,
+    pattern_kill,
+    supervisor_stop,
     external_kill,
     oom,
     parent_death,

@@ -1,0 +1,97 @@
+//! A signal that was passed on: from its sender back to the first that sent it.
+
+use crate::attribution::arrived;
+use crate::model::{Process, Signal};
+use crate::signals::{SIGHUP, SIGQUIT, SIGTERM};
+use crate::text::span;
+
+use super::actors::{Role, role};
+use super::case::{Case, by_what, seconds_between};
+
+/// How long after it received a signal a process may be passing it on, seconds.
+const WINDOW_S: f64 = 2.0;
+/// Longer rows of relays than the agent records are not followed.
+const MAX_HOPS: usize = 8;
+
+/// The way of a signal to the target.
+#[derive(Debug)]
+pub(super) struct Relayed<'a> {
+    /// The signal that began it, at the outermost relay.
+    pub(super) origin: &'a Signal,
+    /// Those that passed it on, the outermost first, the sender at the target last.
+    pub(super) hops: Vec<&'a Process>,
+    /// Seconds from the beginning to the signal at the target.
+    pub(super) took_s: f64,
+    /// What was received at each hop.
+    received: Vec<&'a Signal>,
+}
+
+/// The way of the decisive signal, when its sender only passed it on.
+///
+/// A sender that follows up on a request which it had passed on (with `SIGKILL`, after a while) still does so for
+/// whoever made the request.
+pub(super) fn relayed<'a>(case: &Case<'a>, decisive: &'a Signal) -> Option<Relayed<'a>> {
+    let sender = decisive.sender.as_ref().filter(|sender| !sender.is(case.target()))?;
+    let by_sender = |signal: &&Signal| {
+        signal.boot_ns <= decisive.boot_ns && signal.sender.as_ref().is_some_and(|one| one.is(sender))
+    };
+    let passed = std::iter::once(decisive).chain(case.facts.signals.iter().filter(by_sender));
+    passed.filter_map(|signal| way(case, signal)).next()
+}
+
+fn way<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Relayed<'a>> {
+    let (mut hops, mut received) = (Vec::new(), Vec::new());
+    let mut current = signal;
+    while let (Some(hop), Some(before)) = (&current.sender, current.relayed.as_deref())
+        && hops.len() < MAX_HOPS
+        && passes_on(case, hop, before, current)
+    {
+        hops.push(hop);
+        received.push(before);
+        current = before;
+    }
+    if hops.is_empty() {
+        return None;
+    }
+    hops.reverse();
+    received.reverse();
+    let took_s = seconds_between(current.boot_ns, signal.boot_ns).unwrap_or_default();
+    Some(Relayed { origin: current, hops, took_s, received })
+}
+
+/// True when what `hop` sent is explained by what it had received.
+fn passes_on(case: &Case<'_>, hop: &Process, received: &Signal, sent: &Signal) -> bool {
+    let target = case.target();
+    let in_time = seconds_between(received.boot_ns, sent.boot_ns).is_some_and(|s| s <= WINDOW_S);
+    // What did not reach it made it do nothing.
+    if !in_time || !arrived(received) {
+        return false;
+    }
+    match role(hop, target) {
+        // They act on requests, which are no signals.
+        Some(Role::Manager | Role::Runtime) => false,
+        Some(Role::Supervisor | Role::Relay) => true,
+        // A shell or a program of whatever kind: the same signal, or another one to what it had started itself.
+        None => {
+            let started_it = target.ancestors.iter().any(|ancestor| ancestor.is(hop));
+            let asked = matches!(received.signal_num, SIGTERM | SIGHUP | SIGQUIT);
+            received.signal_num == sent.signal_num || (started_it && asked)
+        }
+    }
+}
+
+impl Relayed<'_> {
+    /// What each hop had received, one sentence each.
+    pub(super) fn evidence(&self, case: &Case<'_>) -> Vec<String> {
+        let sentence = |(hop, received): (&&Process, &&Signal)| {
+            let from = match &received.sender {
+                Some(sender) => format!("from pid {} by {}", sender.pid, by_what(received)),
+                None => format!("from {}", by_what(received)),
+            };
+            format!("{} had itself received {} {from}.", case.brief(hop), received.signal)
+        };
+        let mut said: Vec<String> = self.hops.iter().zip(&self.received).map(sentence).collect();
+        said.push(format!("It was passed on within {}.", span(self.took_s)));
+        said
+    }
+}

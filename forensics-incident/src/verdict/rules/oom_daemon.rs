@@ -1,0 +1,92 @@
+use crate::model::{Cause, Confidence, Intent, Mechanism, Verdict};
+
+use super::super::case::{Case, quote, verdict};
+use super::super::evidence;
+use super::super::lineage::chain;
+
+/// Daemons that end processes when memory runs short.
+const OOM_DAEMONS: [&str; 4] = ["earlyoom", "nohang", "oomd", "systemd-oomd"];
+
+/// An out-of-memory daemon in user space chose the target.
+///
+/// Evidence: the sender is one by its executable or, for one that is a script, by what its interpreter runs. A name that
+/// anyone can give himself makes it likely at most. Must not match a program that only has such a word among its
+/// arguments.
+pub(super) fn oom_daemon(case: &Case<'_>) -> Option<Verdict> {
+    let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
+    let sender = signal.sender.as_ref()?;
+    let script = || sender.args().get(1).filter(|_| sender.program().starts_with("python"));
+    let script = script().and_then(|path| path.rsplit('/').next());
+    let name = OOM_DAEMONS.into_iter().find(|name| sender.program() == *name || script == Some(*name))?;
+    let by_path = sender
+        .exe
+        .as_deref()
+        .is_some_and(|exe| ["/usr/", "/lib/", "/opt/"].iter().any(|d| exe.starts_with(d)));
+    let end = match (case.was_killed(), signal.mechanism) {
+        (true, Mechanism::CgroupKill) => "was killed with its whole cgroup".to_owned(),
+        (true, _) => format!("was killed with {}", signal.signal),
+        (false, _) => case.ended_by(signal),
+    };
+    let summary = format!(
+        "{} {end}: {} (pid {}), a daemon that frees memory before the kernel must, chose it.",
+        case.target_name(),
+        quote(name),
+        sender.pid
+    );
+    let confidence = if by_path { case.confidence() } else { Confidence::Likely };
+    let mut verdict = verdict(Cause::OomDaemon, Intent::Automatic, confidence, summary);
+    verdict.culprit = Some(sender.clone());
+    verdict.chain = chain(case, sender, signal);
+    verdict.evidence = evidence::of_signal(case, signal);
+    verdict.evidence.extend(evidence::of_sender(case, sender));
+    verdict.ruled_out = evidence::ruled_out(signal, false);
+    verdict.advice = Some(format!(
+        "Its own log says which limit was reached; see `journalctl -u {name}` and its thresholds."
+    ));
+    Some(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Process;
+    use crate::sample::{kill, killed, nginx, process, signal};
+    use crate::signals::{SIGKILL, SIGTERM};
+    use crate::verdict::{Show, judge};
+
+    fn by(sender: Process) -> Verdict {
+        judge(&killed(nginx(), 100.0, SIGTERM, vec![kill(99.9, SIGTERM, sender)]), Show::Cmdline)
+    }
+
+    #[test]
+    fn daemons_that_free_memory() {
+        let earlyoom = Process {
+            exe: Some("/usr/bin/earlyoom".to_owned()),
+            ..process(500, "/usr/bin/earlyoom -r 3600")
+        };
+        let verdict = by(earlyoom.clone());
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::OomDaemon, Confidence::Certain));
+        assert_eq!((verdict.intent, verdict.culprit), (Intent::Automatic, Some(earlyoom)));
+        let nohang = Process {
+            exe: Some("/usr/bin/python3.11".to_owned()),
+            ..process(500, "python3 /usr/sbin/nohang --monitor")
+        };
+        assert_eq!(by(nohang).cause, Cause::OomDaemon);
+        let oomd = Process {
+            exe: Some("/usr/lib/systemd/systemd-oomd".to_owned()),
+            ..process(500, "/lib/systemd/systemd-oomd")
+        };
+        let written = signal(99.9, SIGKILL, Mechanism::CgroupKill, Some(oomd));
+        let verdict = judge(&killed(nginx(), 100.0, SIGKILL, vec![written]), Show::Cmdline);
+        assert_eq!(verdict.cause, Cause::OomDaemon);
+        assert!(verdict.summary.contains("was killed with its whole cgroup"), "{}", verdict.summary);
+    }
+
+    #[test]
+    fn a_name_alone_is_likely_and_an_argument_nothing() {
+        let named = Process { exe: Some("/tmp/earlyoom".to_owned()), ..process(500, "earlyoom") };
+        assert_eq!(by(named).confidence, Confidence::Likely);
+        assert_eq!(by(process(500, "pkill earlyoom")).cause, Cause::ExternalKill);
+        assert_eq!(by(process(500, "grep earlyoom")).cause, Cause::ExternalKill);
+    }
+}
