@@ -38,11 +38,16 @@ impl Terminal {
         let slave = File::options().read(true).write(true).open(&self.path).context("cannot open the pty")?;
         command.stderr(Stdio::from(slave));
         let become_leader = || {
+            // Whoever starts these tests in the background has these keys ignored.
+            for key in [libc::SIGINT, libc::SIGQUIT] {
+                // SAFETY: sets a disposition, and is allowed between fork and exec.
+                unsafe { libc::signal(key, libc::SIG_DFL) };
+            }
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(rustix::stdio::stderr())?;
             Ok(())
         };
-        // SAFETY: between fork and exec only the two system calls are made; nothing allocates or locks.
+        // SAFETY: between fork and exec only system calls are made; nothing allocates or locks.
         unsafe { command.pre_exec(become_leader) };
         Ok(())
     }

@@ -8,7 +8,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use crate::Skip;
 
 /// A test. It fails with the error of `body`; with a [`Skip`] it is skipped for that reason.
-pub fn test(name: &str, body: fn() -> Result<()>) -> Trial {
+pub fn test(name: &str, body: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || match body() {
         Ok(()) => Ok(Completion::Completed),
         Err(error) => match error.downcast_ref::<Skip>() {

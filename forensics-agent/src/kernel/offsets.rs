@@ -28,6 +28,11 @@ const REGISTERS: Registers = Registers {
     ip: "pc",
 };
 
+/// Bytes of a kernel stack where BTF does not tell: four pages of 4 KiB (`THREAD_SIZE_ORDER` 2 on x86_64, `MIN_THREAD_SHIFT`
+/// 14 on arm64), unless the kernel was built with KASAN. The system call that is read through it is compared with the
+/// one on the kernel's stack before it is believed.
+const USUAL_THREAD_SIZE: u32 = 16 << 10;
+
 /// Resolves every member that the programs read.
 ///
 /// # Errors
@@ -110,7 +115,7 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
         // Only some kernels describe it; it is needed only where `bpf_task_pt_regs()` is missing.
         thread_size: match btf.size_of("thread_union") {
             Ok(size) => size,
-            Err(BtfError::MissingType { .. }) => ABSENT,
+            Err(BtfError::MissingType { .. }) => USUAL_THREAD_SIZE,
             Err(error) => return Err(error),
         },
         pt_regs_size: btf.size_of("pt_regs")?,

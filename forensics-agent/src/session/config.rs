@@ -47,7 +47,7 @@ pub(super) fn assembly(settings: &Settings, unix_minus_boot_s: f64) -> AssemblyC
         unix_minus_boot_s,
         report_signals: settings.signals.mask(),
         // Whoever names a process wants to know how it ended; of all processes, most end well.
-        report_clean_exits: !settings.selectors.all,
+        report_unasked: !settings.selectors.all,
     }
 }
 

@@ -76,13 +76,18 @@ impl Enricher {
         let claimed_pid = claimed_pid(event);
         let (sender, current) = if sent { (Some(running), None) } else { (None, Some(running)) };
 
-        let args = event.syscall.filter(|_| syscall.is_some()).map(|(_, args)| {
-            // A system call takes the lower half of an `int` argument and leaves the rest undefined.
-            args.iter()
-                .take(argument_count(syscall.as_deref()))
-                .map(|&arg| i64::from(arg as i32))
-                .collect::<Vec<_>>()
-        });
+        // Registers of another system call are none of this one: those of a 32-bit caller, or read at a wrong place.
+        let is_it = |number: i64| {
+            u32::try_from(number).ok().map(|number| syscalls::name(syscalls::NATIVE, number)) == syscall
+        };
+        let args =
+            event.syscall.filter(|(number, _)| syscall.is_some() && is_it(*number)).map(|(_, args)| {
+                // A system call takes the lower half of an `int` argument and leaves the rest undefined.
+                args.iter()
+                    .take(argument_count(syscall.as_deref()))
+                    .map(|&arg| i64::from(arg as i32))
+                    .collect::<Vec<_>>()
+            });
         let args = args.filter(|args| !args.is_empty());
         let is_fault = event.code > 0 && event.code < 0x80 && signals::is_fault(event.signal);
         let signal = Signal {

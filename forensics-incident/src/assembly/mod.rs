@@ -44,8 +44,8 @@ pub struct AssemblyConfig {
     pub unix_minus_boot_s: f64,
     /// The signals that make incidents, see [`signals::bit`]. Others stand in the record as context.
     pub report_signals: u64,
-    /// Report exits, whatever their status, that no signal led to.
-    pub report_clean_exits: bool,
+    /// Report ends, whatever they were, that none of those signals led to.
+    pub report_unasked: bool,
 }
 
 /// Puts the records of all targets together.
@@ -266,11 +266,13 @@ impl Assembler {
         let closed = target.close(ending, &self.config);
         let reported = |number: u32| self.config.report_signals & signals::bit(number) != 0;
         let concerns = match ending.kind {
-            OutcomeKind::Killed => was_asked || ending.signal().is_some_and(reported),
+            OutcomeKind::Killed => {
+                was_asked || self.config.report_unasked || ending.signal().is_some_and(reported)
+            }
             OutcomeKind::Exited => {
                 let decisive = closed.decisive.and_then(|index| closed.signals.get(index));
                 was_asked
-                    || self.config.report_clean_exits
+                    || self.config.report_unasked
                     || decisive.is_some_and(|signal| reported(signal.signal_num))
             }
             OutcomeKind::Survived | OutcomeKind::Unknown => true,

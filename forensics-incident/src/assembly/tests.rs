@@ -22,7 +22,7 @@ impl Drive {
             survive_after_ns: ns(SURVIVE_S),
             unix_minus_boot_s: BOOT,
             report_signals: u64::MAX,
-            report_clean_exits: true,
+            report_unasked: true,
         })
     }
 
@@ -529,11 +529,11 @@ fn what_could_not_be_read_is_named_by_its_path() {
 
 #[test]
 fn what_is_reported_is_chosen() {
-    let config = |report_signals, report_clean_exits| AssemblyConfig {
+    let config = |report_signals, report_unasked| AssemblyConfig {
         survive_after_ns: ns(SURVIVE_S),
         unix_minus_boot_s: BOOT,
         report_signals,
-        report_clean_exits,
+        report_unasked,
     };
     let ends = |config, sent: Option<u32>, status| {
         let mut drive = Drive::with(config);

@@ -36,7 +36,7 @@ const RUN: &str = r#"#!/bin/bash
 echo "== $(uname -r), $(systemctl --version | head -n 1)"
 for test in /opt/forensics/deps/*; do
     echo "     Running $(basename "$test").rs ($test-0)"
-    "$test" --test-threads=1 --color=never $(cat /opt/forensics/filter) 2>&1
+    "$test" --test-threads=2 --color=never $(cat /opt/forensics/filter) 2>&1
 done
 "#;
 

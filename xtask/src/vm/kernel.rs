@@ -118,10 +118,10 @@ fn files(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>
     Ok(paths.filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy()))).collect())
 }
 
-/// The numbers in a package's name, by which versions are ordered; a package for another release comes last.
-fn rank(name: &str) -> (bool, Vec<u64>) {
+/// What a package is preferred by: that it holds the image, that it is of this release, and its version.
+fn rank(name: &str) -> (bool, bool, Vec<u64>) {
     let numbers = name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
-    (!name.contains("0.deb"), numbers.collect())
+    (name.contains("-binary-"), !name.contains("0.deb"), numbers.collect())
 }
 
 #[cfg(test)]

@@ -64,9 +64,14 @@ fn of(signal: &Signal, limit: &Limit) -> Option<u64> {
 }
 
 fn value(signal: &Signal, which: Which, limits: &Limits) -> Option<String> {
+    // With each SIGXCPU the kernel raises the soft limit by a second, for the next one (check_process_timers() and
+    // check_thread_timers() in kernel/time/posix-cpu-timers.c).
+    let raised = u64::from(limits.at_the_signal && signal.signal_num != SIGKILL);
     match which {
-        Which::Cpu => of(signal, &limits.cpu).map(|seconds| span(seconds as f64)),
-        Which::RealTime => of(signal, &limits.rttime).map(|us| span(us as f64 / 1e6)),
+        Which::Cpu => of(signal, &limits.cpu).map(|seconds| span(seconds.saturating_sub(raised) as f64)),
+        Which::RealTime => {
+            of(signal, &limits.rttime).map(|us| span(us.saturating_sub(raised * 1_000_000) as f64 / 1e6))
+        }
         Which::FileSize => of(signal, &limits.fsize).map(|bytes| format!("{bytes} bytes")),
         Which::CpuOrRealTime => None,
     }
@@ -103,10 +108,17 @@ mod tests {
         use Mechanism as M;
         let none = Limit::default();
         for (number, mechanism, cpu, rttime, words) in [
-            (SIGXCPU, M::CpuLimit, limit(1, 2), none, "CPU time limit of 1 s (RLIMIT_CPU)"),
+            // As they are read: the kernel has raised the soft ones meanwhile.
+            (SIGXCPU, M::CpuLimit, limit(2, 3), none, "CPU time limit of 1 s (RLIMIT_CPU)"),
             (SIGKILL, M::CpuLimit, limit(1, 2), none, "CPU time limit of 2 s (RLIMIT_CPU)"),
-            (SIGXCPU, M::CpuLimit, none, limit(200_000, 400_000), "limit of 200 ms (RLIMIT_RTTIME)"),
-            (SIGXCPU, M::RtLimit, limit(1, 2), limit(200_000, 400_000), "limit of 200 ms (RLIMIT_RTTIME)"),
+            (SIGXCPU, M::CpuLimit, none, limit(1_200_000, 4_000_000), "limit of 200 ms (RLIMIT_RTTIME)"),
+            (
+                SIGXCPU,
+                M::RtLimit,
+                limit(1, 2),
+                limit(1_200_000, 4_000_000),
+                "limit of 200 ms (RLIMIT_RTTIME)",
+            ),
             (SIGXCPU, M::CpuLimit, limit(1, 2), limit(1, 2), "RLIMIT_CPU or RLIMIT_RTTIME"),
             (SIGXCPU, M::CpuLimit, none, none, "RLIMIT_CPU or RLIMIT_RTTIME"),
             (SIGXFSZ, M::FileSizeLimit, none, none, "file size limit of 4096 bytes"),
