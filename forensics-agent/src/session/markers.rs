@@ -46,7 +46,7 @@ pub(super) struct Markers {
 
 impl Markers {
     /// Starts to watch. Without fanotify, markers are only seen while they exist, which is said once.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(specs: Arc<[MarkerSpec]>) -> Self {
         let watch = match MarkerWatch::new() {
             Ok(watch) => {
                 waitable(watch).map_err(|error| log::warn!("markers cannot be waited for: {error}")).ok()
@@ -56,7 +56,7 @@ impl Markers {
                 None
             }
         };
-        Self { specs: MarkerSpec::builtin().into(), watch, targets: HashMap::new(), more: false }
+        Self { specs, watch, targets: HashMap::new(), more: false }
     }
 
     /// The marker files to look for.

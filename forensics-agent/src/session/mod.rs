@@ -15,6 +15,7 @@ use std::{
     collections::HashMap,
     io::{self, Write},
     os::fd::AsRawFd,
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,7 +35,7 @@ use tokio::io::{
 use crate::{
     cli::ShowCmdline,
     heap,
-    host::{clock, redact::redact, snapshot::Snapshot, systemd::timing::Wanted},
+    host::{clock, markers::MarkerSpec, redact::redact, snapshot::Snapshot, systemd::timing::Wanted},
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError, ProgramsLog},
         records::{self, ExecEvent, Record},
@@ -71,6 +72,8 @@ pub struct Settings {
     pub events: bool,
     /// What the services want of their managers at a stop, when that is known.
     pub drain: Option<Wanted>,
+    /// The marker files to look for.
+    pub markers: Arc<[MarkerSpec]>,
 }
 
 /// What happened while records were taken in.
@@ -118,6 +121,7 @@ impl<W: Write> Session<W> {
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
         let drain = settings.drain;
+        let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = ebpf_level(settings.ebpf_log);
         let mut kernel = Kernel::load(&types, config(&settings), log)?;
@@ -156,7 +160,7 @@ impl<W: Write> Session<W> {
             settings,
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
-            markers: Markers::start(),
+            markers,
             timings: Timings::new(drain),
             evidence: Evidence::start(),
             gaps: 0,
