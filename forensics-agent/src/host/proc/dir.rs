@@ -106,6 +106,13 @@ impl ProcDir {
         Ok(more)
     }
 
+    /// Whether a symbolic link is known to point to `expected`, without memory of its own.
+    pub fn is_link_to(&self, name: &CStr, expected: &[u8]) -> bool {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
+        let target = rustix::fs::readlinkat_raw(&self.fd, name, buffer.as_mut_slice());
+        target.is_ok_and(|(target, _)| *target == *expected)
+    }
+
     /// Where a symbolic link points, as the kernel prints it.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use std::ffi::CStr;
+
 use super::dir::ProcDir;
 use rustix::io::Errno;
 
@@ -33,7 +35,11 @@ impl Environ {
     /// and an empty value counts as none.
     pub fn parse(bytes: &[u8]) -> Environ {
         let mut environ = Environ::default();
-        for entry in bytes.split(|&b| b == 0) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // Finds the NUL a word at a time, where a closure would look at each byte. The last entry may be cut off.
+            let entry = CStr::from_bytes_until_nul(rest).map_or(rest, CStr::to_bytes);
+            rest = rest.get(entry.len() + 1..).unwrap_or_default();
             if let Some(value) = entry.strip_prefix(b"INVOCATION_ID=") {
                 environ.invocation_id.get_or_insert_with(|| lossy(value));
             } else if let Some(value) = entry.strip_prefix(b"JOURNAL_STREAM=") {
