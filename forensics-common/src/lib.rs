@@ -31,7 +31,7 @@ pub use signal::{
     Ancestor, MAX_ANCESTORS, MAX_CGROUP_PATH, MAX_CMDLINE, MAX_FRAMES, SIGINFO_WORDS, SignalRecord,
     signal_flags,
 };
-pub use target::{Target, target_flags};
+pub use target::{Target, WATCH_PAGE, target_flags, watch_place};
 pub use task::{COMM_LEN, TTY_LEN, TaskInfo, task_missing};
 
 /// Version of every layout in this crate. A program pinned by another version is not read.

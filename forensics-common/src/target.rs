@@ -14,6 +14,18 @@ pub struct Target {
 
 const _: () = assert!(size_of::<Target>() == 24);
 
+/// Process ids in one page of the watch pages: a byte for each, not 0 while it may be watched.
+///
+/// They stand before the map of targets, which costs ten times as much to ask. A process id beyond the last page may be
+/// watched too: `kernel.pid_max` can be raised while the agent runs.
+pub const WATCH_PAGE: usize = 4096;
+
+/// Where the byte of a process id is: the page, and the place in it.
+#[inline(always)]
+pub const fn watch_place(tgid: u32) -> (u32, usize) {
+    (tgid / WATCH_PAGE as u32, tgid as usize % WATCH_PAGE)
+}
+
 /// Bits of [`Target::flags`].
 pub mod target_flags {
     /// Its children become targets too.

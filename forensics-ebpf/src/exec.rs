@@ -9,17 +9,15 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use forensics_common::{
-    Counter, ExecEntry, ExecRecord, Kind, MAX_LEDGER_CMDLINE, Stream, Target, exec_flags,
-};
+use forensics_common::{ExecEntry, ExecRecord, Kind, MAX_LEDGER_CMDLINE, Stream, Target, exec_flags};
 
 use crate::{
     emit,
     globals::{config, offset},
-    maps::{EXEC_SCRATCH, LEDGER, TARGETS, count},
+    maps::{EXEC_SCRATCH, LEDGER},
     path,
     read::{bytes, field, pointer},
-    task,
+    targets, task,
 };
 
 /// A process runs another program. Its memory is already the new one.
@@ -37,14 +35,13 @@ fn process_exec(ctx: RawTracePointContext) -> i32 {
     unsafe { describe(task, &mut record.entry) };
     let _ = LEDGER.insert(key, &record.entry, 0);
 
-    let flags = match TARGETS.get_ptr(key.tgid) {
+    let flags = match targets::find(key.tgid) {
         // SAFETY: a value of a preallocated map.
         Some(target) => unsafe { (*target).flags },
         None if config!(watch_execs) != 0 => {
             let flags = config!(watch_execs) as u32;
             let target = Target { start_boot_ns: key.start_boot_ns, signals: 0, flags, reserved: 0 };
-            if TARGETS.insert(key.tgid, target, 0).is_err() {
-                count(Counter::TargetsFull);
+            if !targets::insert(key.tgid, &target) {
                 return 0;
             }
             flags

@@ -14,9 +14,9 @@ use forensics_common::{ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Str
 use crate::{
     emit,
     globals::{config, offset},
-    maps::{EXIT_SCRATCH, TARGETS},
+    maps::EXIT_SCRATCH,
     read::{Unreadable, field, pointer},
-    task,
+    targets, task,
 };
 
 /// Bits of a wait status that hold a signal.
@@ -29,7 +29,7 @@ const SIGNAL_BITS: u32 = 0x7f;
 fn process_exit(ctx: RawTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
     let Ok(tgid) = field::<u32>(task, offset!(task_tgid)) else { return 0 };
-    let watched = TARGETS.get_ptr_mut(tgid);
+    let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
         return 0;
     }
@@ -42,7 +42,7 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         Some(target) => {
             // SAFETY: a value of a preallocated map, copied before it is given back.
             let Target { signals, flags, .. } = unsafe { *target };
-            if TARGETS.remove(tgid).is_err() {
+            if !targets::remove(tgid) {
                 return 0;
             }
             (signals, flags)

@@ -6,14 +6,14 @@
 use aya_ebpf::{
     helpers::generated::bpf_ktime_get_boot_ns, macros::raw_tracepoint, programs::RawTracePointContext,
 };
-use forensics_common::{Counter, ForkRecord, Kind, Stream, Target, target_flags};
+use forensics_common::{ForkRecord, Kind, Stream, Target, target_flags};
 
 use crate::{
     emit,
     globals::offset,
-    maps::{LINEAGE, TARGETS, count},
+    maps::LINEAGE,
     read::{bytes, field},
-    task,
+    targets, task,
 };
 
 /// A thread or a process was made.
@@ -33,16 +33,14 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     let (Ok(maker), Ok(made)) = (task::key_of(parent), task::key_of(child)) else { return 0 };
     let _ = LINEAGE.insert(made, maker, 0);
 
-    let Some(watched) = TARGETS.get_ptr(maker.tgid) else { return 0 };
+    let Some(watched) = targets::find(maker.tgid) else { return 0 };
     // SAFETY: a value of a preallocated map.
     let flags = unsafe { (*watched).flags };
     if flags & target_flags::FOLLOW == 0 {
         return 0;
     }
     let target = Target { start_boot_ns: made.start_boot_ns, signals: 0, flags, reserved: 0 };
-    if TARGETS.insert(made.tgid, target, 0).is_err() {
-        count(Counter::TargetsFull);
-    }
+    targets::insert(made.tgid, &target);
     let mut record = core::mem::MaybeUninit::<ForkRecord>::uninit();
     let record = record.as_mut_ptr();
     // SAFETY: every field is written before the record is sent.

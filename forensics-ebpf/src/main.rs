@@ -28,6 +28,7 @@ mod maps;
 mod path;
 mod read;
 mod signal;
+mod targets;
 mod task;
 
 /// The kernel lets a program use its GPL-only helpers only under a licence that it knows.

@@ -1,12 +1,13 @@
 //! The maps, all preallocated: nothing is allocated under a lock of the kernel.
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forensics_common::{
     Counter, ExecEntry, ExecRecord, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, SignalRecord, Stream,
-    Target, TaskKey,
+    Target, TaskKey, WATCH_PAGE,
 };
 
 /// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
@@ -17,6 +18,11 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 /// The watched processes, by process id.
 #[map]
 pub(crate) static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
+
+/// Who may be watched, a byte for each process id; the agent sizes it by `kernel.pid_max` and writes to it through shared
+/// memory.
+#[map]
+pub(crate) static WATCHED: Array<[u8; WATCH_PAGE]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Counts of identical signals.
 #[map]

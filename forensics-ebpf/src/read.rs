@@ -16,6 +16,21 @@ pub(crate) fn field<T: Copy>(base: u64, offset: u32) -> Result<T, Unreadable> {
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.map_err(|_| Unreadable)
 }
 
+/// Reads a member of a structure whose type the verifier knows: a plain load instead of a call, which yields 0 where the
+/// memory is gone.
+///
+/// # Safety
+///
+/// `base` comes from the kernel as a typed pointer, and `T` is the type of the member.
+#[inline(always)]
+pub(crate) unsafe fn typed<T: Copy>(base: *const u8, offset: u32) -> Result<T, Unreadable> {
+    if offset == ABSENT {
+        return Err(Unreadable);
+    }
+    // SAFETY: the caller vouches for the pointer, and the verifier checks that a `T` is there.
+    Ok(unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<T>()) })
+}
+
 /// Follows a pointer that is a member of the structure at `base`; a null pointer is unreadable.
 #[inline(always)]
 pub(crate) fn pointer(base: u64, offset: u32) -> Result<u64, Unreadable> {

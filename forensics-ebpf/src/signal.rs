@@ -18,17 +18,17 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use forensics_common::{
-    ABSENT, Ancestor, Counter, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE,
-    MAX_FRAMES, SIGINFO_WORDS, SignalRecord, Stream, Target, signal_flags,
+    ABSENT, Ancestor, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE, MAX_FRAMES,
+    SIGINFO_WORDS, SignalRecord, Stream, Target, signal_flags,
 };
 
 use crate::{
     atomic, emit,
     globals::{config, offset},
-    maps::{FOLDS, SIGNAL_SCRATCH, TARGETS, count},
+    maps::{FOLDS, SIGNAL_SCRATCH},
     path,
-    read::{bytes, field, pointer},
-    task,
+    read::{Unreadable, bytes, field, pointer, typed},
+    targets, task,
 };
 
 /// `si_code` of a signal sent by `kill(2)` (`include/uapi/asm-generic/siginfo.h`).
@@ -69,7 +69,7 @@ fn signal_raw(ctx: RawTracePointContext) -> i32 {
         group: ctx.arg::<i32>(3) as u32,
         result: ctx.arg::<i32>(4) as u32,
     };
-    observe(&ctx, &generated);
+    observe(&ctx, &generated, || field(generated.task, offset!(task_tgid)));
     0
 }
 
@@ -83,19 +83,20 @@ fn signal_btf(ctx: BtfTracePointContext) -> i32 {
         group: ctx.arg::<i32>(3) as u32,
         result: ctx.arg::<i32>(4) as u32,
     };
-    observe(&ctx, &generated);
+    // SAFETY: the verifier knows the argument as a `struct task_struct *`, whose `tgid` is an `int`.
+    observe(&ctx, &generated, || unsafe { typed(ctx.arg::<*const u8>(2), offset!(task_tgid)) });
     0
 }
 
 /// Filter, fold, record.
 #[inline(always)]
-fn observe(ctx: &impl EbpfContext, generated: &Generated) {
+fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn() -> Result<u32, Unreadable>) {
     let bit = 1u64 << (generated.signal.wrapping_sub(1) & 63);
     if (config!(record_mask) | config!(unhandled_mask)) & bit == 0 {
         return;
     }
-    let Ok(tgid) = field::<u32>(generated.task, offset!(task_tgid)) else { return };
-    let watched = TARGETS.get_ptr_mut(tgid);
+    let Ok(tgid) = target_tgid() else { return };
+    let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
         return;
     }
@@ -112,17 +113,14 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated) {
     // SAFETY: a value of a preallocated map; at worst a reused one is counted up.
     unsafe { atomic::add(&raw mut (*watched).signals, 1) };
 
-    // SAFETY: the helper takes nothing and returns the address of the running task.
-    let current = unsafe { bpf_get_current_task() };
     let code = code_of(generated.info);
-    let regs = user_registers(current);
     // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
     // kernel's own, and who was running has no part in it.
     let (sender_start_ns, sender, syscall) = if code <= SI_USER {
         // SAFETY: the helper takes nothing.
         let sender = unsafe { bpf_get_current_pid_tgid() };
-        let syscall: u32 = field(regs, offset!(regs_syscall)).unwrap_or(0);
-        (field(current, offset!(task_start)).unwrap_or(0), sender, syscall)
+        let (start, syscall) = start_and_syscall();
+        (start.unwrap_or(0), sender, syscall.unwrap_or(0))
     } else {
         (0, 0, 0)
     };
@@ -169,7 +167,7 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated) {
         (*record).folded = folded;
         (*record).code = code;
         (*record).flags = flags;
-        fill_in(ctx, generated, current, regs, now, record);
+        fill_in(ctx, generated, now, record);
         let len = core::mem::offset_of!(SignalRecord, cmdline) as u32
             + ((*record).cmdline_len & (2 * MAX_CMDLINE as u32 - 1)).min(MAX_CMDLINE as u32);
         emit::send(ctx, record.cast(), len);
@@ -181,10 +179,8 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated) {
 fn enrol(tgid: u32, task: u64) -> Option<*mut Target> {
     let start_boot_ns = task::key_of(task).map_or(0, |key| key.start_boot_ns);
     let target = Target { start_boot_ns, signals: 0, flags: 0, reserved: 0 };
-    if TARGETS.insert(tgid, target, 0).is_err() {
-        count(Counter::TargetsFull);
-    }
-    TARGETS.get_ptr_mut(tgid)
+    targets::insert(tgid, &target);
+    targets::find(tgid)
 }
 
 /// `si_code`, from the pointer or what stands for it.
@@ -205,6 +201,24 @@ fn has_handler(task: u64, signal: u32) -> bool {
     let Ok(sighand) = pointer(task, offset!(task_sighand)) else { return false };
     let at = sighand + u64::from(signal.wrapping_sub(1) & 63) * u64::from(offset!(k_sigaction_size));
     field::<u64>(at, offset!(sighand_handler)).is_ok_and(|handler| handler > SIG_IGN)
+}
+
+/// When the running thread started, and the number of the system call that it is in. They are needed for every signal
+/// at a target, so they are plain loads where the kernel knows the types.
+#[inline(always)]
+fn start_and_syscall() -> (Result<u64, Unreadable>, Result<u32, Unreadable>) {
+    if config!(have_task_pt_regs) != 0 {
+        // SAFETY: the helpers return typed pointers to the running task and to its registers; the first member is
+        // a `u64`, the second has at least the size of an `int`.
+        return unsafe {
+            let current = bpf_get_current_task_btf();
+            let regs = bpf_task_pt_regs(current) as *const u8;
+            (typed(current.cast(), offset!(task_start)), typed(regs, offset!(regs_syscall)))
+        };
+    }
+    // SAFETY: the helper takes nothing.
+    let current = unsafe { bpf_get_current_task() };
+    (field(current, offset!(task_start)), field(user_registers(current), offset!(regs_syscall)))
 }
 
 /// The registers that the running task entered the kernel with, at the far end of its kernel stack.
@@ -230,16 +244,12 @@ fn user_registers(current: u64) -> u64 {
 ///
 /// `record` points to the scratch record.
 #[inline(always)]
-unsafe fn fill_in(
-    ctx: &impl EbpfContext,
-    generated: &Generated,
-    current: u64,
-    regs: u64,
-    now: u64,
-    record: *mut SignalRecord,
-) {
+unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, record: *mut SignalRecord) {
     // SAFETY: the caller vouches for the pointer, for all that follows.
     let record = unsafe { &mut *record };
+    // SAFETY: the helper takes nothing and returns the address of the running task.
+    let current = unsafe { bpf_get_current_task() };
+    let regs = user_registers(current);
     // SAFETY: as above.
     unsafe { emit::begin(&raw mut record.header, Kind::Signal, Stream::Signal, now) };
     record.signal = generated.signal;

@@ -8,3 +8,4 @@ mod offsets;
 pub mod records;
 pub mod sequence;
 pub mod watch_map;
+pub mod watch_pages;

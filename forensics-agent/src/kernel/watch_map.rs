@@ -5,11 +5,14 @@ use std::io;
 use aya::maps::{HashMap, MapData, MapError};
 use forensics_common::{Target, target_flags};
 use forensics_incident::model::ProcessKey;
+
+use super::watch_pages::WatchPages;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The agent's end of the watch map.
 pub struct WatchMap {
     map: HashMap<MapData, u32, Target>,
+    pages: WatchPages,
     follow: bool,
 }
 
@@ -30,9 +33,9 @@ pub enum WatchError {
 }
 
 impl WatchMap {
-    /// Takes the map. With `follow`, the children of each target become targets too.
-    pub fn new(map: HashMap<MapData, u32, Target>, follow: bool) -> Self {
-        Self { map, follow }
+    /// Takes the map and the pages before it. With `follow`, the children of each target become targets too.
+    pub fn new(map: HashMap<MapData, u32, Target>, pages: WatchPages, follow: bool) -> Self {
+        Self { map, pages, follow }
     }
 
     /// Watches a process that is there now. A pidfd ties the number to the process: when it is still alive after
@@ -52,9 +55,12 @@ impl WatchMap {
             Ok(old) => Target { signals: old.signals, ..target },
             Err(_) => target,
         };
-        self.map
-            .insert(key.pid, target, 0)
-            .map_err(|error| WatchError::Refused { pid: key.pid, reason: reason(&error) })?;
+        // First, so that the kernel does not take it for unwatched once it is in the map.
+        self.pages.mark(key.pid, true);
+        self.map.insert(key.pid, target, 0).map_err(|error| {
+            self.pages.mark(key.pid, false);
+            WatchError::Refused { pid: key.pid, reason: reason(&error) }
+        })?;
         if has_ended(&pidfd) {
             self.remove(key.pid);
             return Err(no_process());
@@ -69,7 +75,11 @@ impl WatchMap {
 
     /// Stops watching a process; true when it was watched.
     pub fn remove(&mut self, pid: u32) -> bool {
-        self.map.remove(&pid).is_ok()
+        let removed = self.map.remove(&pid).is_ok();
+        if removed {
+            self.pages.mark(pid, false);
+        }
+        removed
     }
 
     /// True while the kernel still has the process as a target, that is, until its last thread ended.

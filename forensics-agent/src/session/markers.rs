@@ -12,7 +12,7 @@ use crate::{
         proc::{Environ, ProcDir},
         redact::redact_text,
     },
-    session::waitable,
+    session::ring::waitable,
 };
 
 /// Rounds of reading in one turn, so that a flood of writes in a watched directory does not starve the rest.

@@ -1,0 +1,128 @@
+//! Kernel records taken in: who is a target, and what the assembly is told.
+
+use std::io::{self, Write};
+
+use forensics_common::target_flags;
+use forensics_incident::{
+    assembly::Input,
+    model::{Process, ProcessKey},
+};
+
+use super::{Progress, Session};
+use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, ForkEvent, Record, SignalEvent};
+
+impl<W: Write> Session<W> {
+    /// Takes in records, in the order of the kernel.
+    pub(super) fn take_records(&mut self, records: Vec<Record>, progress: &mut Progress) -> io::Result<()> {
+        records.into_iter().try_for_each(|record| self.record(record, progress))
+    }
+
+    fn record(&mut self, record: Record, progress: &mut Progress) -> io::Result<()> {
+        match record {
+            Record::Signal(event) => self.signal(&event, progress),
+            Record::Exit(event) => self.exit(&event, progress),
+            Record::Fork(event) => self.fork(event, progress),
+            Record::Exec(event) => self.exec(&event, progress),
+        }
+    }
+
+    fn signal(&mut self, event: &SignalEvent, progress: &mut Progress) -> io::Result<()> {
+        let known = self.targets.get(&event.target.tgid);
+        let record = self.enricher.signal(event, known);
+        if known.is_none() && self.settings.selectors.all {
+            self.targets.insert(record.target.pid, record.target.clone());
+        }
+        self.evidence.signal(&record.target, &record.signal);
+        if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
+            self.reporter.signal(&record.target, &record.signal)?;
+        }
+        self.push(Input::Signal(record), progress)
+    }
+
+    fn exit(&mut self, event: &ExitEvent, progress: &mut Progress) -> io::Result<()> {
+        let pid = event.task.tgid;
+        if self.settings.selectors.all && !self.targets.contains_key(&pid) {
+            let target = self.enricher.target_of(&event.task);
+            self.push(Input::Watch { target }, progress)?;
+        }
+        let record = self.enricher.exit(event);
+        self.forget(pid);
+        let pushed = self.push(Input::Exit(record), progress);
+        self.evidence.forget(pid);
+        pushed
+    }
+
+    fn fork(&mut self, event: ForkEvent, progress: &mut Progress) -> io::Result<()> {
+        let Some(parent) = self.targets.get(&event.parent.pid) else {
+            // The child of a process whose name was not the one.
+            self.watched.remove(event.child.pid);
+            return self.push(Input::Unwatch { target: event.child }, progress);
+        };
+        let child = child_of(parent, event.child, event.comm);
+        if event.flags & target_flags::PROVISIONAL != 0 && self.watched.insert(event.child).is_err() {
+            log::debug!("process {} ended before it was confirmed", event.child.pid);
+        }
+        self.add(child, progress)
+    }
+
+    fn exec(&mut self, event: &ExecEvent, progress: &mut Progress) -> io::Result<()> {
+        let pid = event.process.pid;
+        if let Some(before) = self.targets.get(&pid) {
+            let after = self.enricher.processes.after_exec(before, &event.program);
+            self.targets.insert(pid, after.clone());
+            self.evidence.watch(&after);
+            // Its environment is another one now, and may name another home.
+            let news = self.markers.add(&after);
+            self.push(Input::Exec { target: after }, progress)?;
+            return self.handle_news(news, progress);
+        }
+        let argv = event.program.cmdline.as_ref().map(CommandLine::argv).unwrap_or_default();
+        let path = event.program.path.as_deref();
+        if !self.settings.selectors.matches(&event.program.comm, path, &argv) {
+            // A later exec of the same process has its own record, and needs the entry.
+            if !self.enricher.processes.has_executed_since(event.process, event.program.exec_boot_ns) {
+                self.watched.remove(pid);
+            }
+            return self.push(Input::Unwatch { target: event.process }, progress);
+        }
+        let target = self.enricher.processes.executed(event.process, &event.program);
+        if self.watched.insert(event.process).is_err() {
+            log::debug!("process {pid} ended before it was confirmed");
+        }
+        self.add(target, progress)
+    }
+
+    /// A new target that is there now.
+    pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
+        self.targets.insert(target.pid, target.clone());
+        self.evidence.watch(&target);
+        let news = self.markers.add(&target);
+        self.timings.ask(&target);
+        self.push(Input::Watch { target }, progress)?;
+        self.handle_news(news, progress)
+    }
+
+    /// A target has ended.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.targets.remove(&pid);
+        self.markers.remove(pid);
+        self.enricher.forget(pid);
+    }
+}
+
+/// A child of a target, which is a copy of it until it executes something.
+fn child_of(parent: &Process, child: ProcessKey, comm: String) -> Process {
+    let mut ancestors = vec![Process { ancestors: Vec::new(), ..parent.clone() }];
+    ancestors.extend(parent.ancestors.iter().cloned());
+    ancestors.truncate(forensics_common::MAX_ANCESTORS);
+    Process {
+        pid: child.pid,
+        ppid: Some(parent.pid),
+        start_boot_ns: child.start_boot_ns,
+        name: comm,
+        tid: None,
+        ns_pid: None,
+        ancestors,
+        ..parent.clone()
+    }
+}

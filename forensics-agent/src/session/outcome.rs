@@ -1,0 +1,75 @@
+//! What the assembly asks for and gives: contexts, markers, incidents that closed.
+
+use std::io::{self, Write};
+
+use forensics_incident::{
+    assembly::{Input, Output},
+    model::{Facts, Incident, Process, ProcessKey},
+    verdict,
+};
+
+use super::{
+    Progress, Session, config, context, host,
+    markers::{News, Seen},
+};
+use crate::host::{clock, snapshot::Snapshot};
+
+impl<W: Write> Session<W> {
+    pub(super) fn push(&mut self, input: Input, progress: &mut Progress) -> io::Result<()> {
+        let outputs = self.assembler.push(clock::boot_ns(), input);
+        self.handle(outputs, progress)
+    }
+
+    pub(super) fn handle(&mut self, outputs: Vec<Output>, progress: &mut Progress) -> io::Result<()> {
+        for output in outputs {
+            match output {
+                Output::TerminationRequested { target, signal, boot_ns: _ } => {
+                    self.take_context(target, signal, progress)?;
+                }
+                Output::Closed(closed) => {
+                    let timing = self.timings.of(&closed.target);
+                    let decisive = closed.decisive;
+                    let mut facts = Facts { timing, ..Facts::new(&self.host, host::new_id(), *closed) };
+                    self.evidence.complete(&mut facts, decisive);
+                    let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
+                    let incident = Incident { facts, verdict };
+                    self.reporter.incident(&incident)?;
+                    progress.closed.push(incident);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the shutdown context of a target that is asked to end, and looks for markers.
+    pub(super) fn take_context(
+        &mut self,
+        key: ProcessKey,
+        signal: u32,
+        progress: &mut Progress,
+    ) -> io::Result<()> {
+        let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
+        let Snapshot { context, markers, missing } =
+            context::take(target, signal, self.settings.show_cmdline, self.markers.specs());
+        self.push(Input::Context { target: key, context: Box::new(context), missing }, progress)?;
+        for marker in markers {
+            self.push(Input::Marker { target: key, marker }, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Passes on the markers that were seen, each with who wrote it.
+    pub(super) fn handle_news(&mut self, news: News, progress: &mut Progress) -> io::Result<()> {
+        let News { seen, missing } = news;
+        for Seen { target, mut marker, writer } in seen {
+            let Some(target) = self.targets.get(&target).map(Process::key) else { continue };
+            marker.writer = writer.and_then(|pid| self.enricher.processes.by_pid(pid));
+            self.push(Input::Marker { target, marker }, progress)?;
+        }
+        for (pid, missing) in missing {
+            let Some(target) = self.targets.get(&pid).map(Process::key) else { continue };
+            self.push(Input::Missing { target, missing }, progress)?;
+        }
+        Ok(())
+    }
+}
