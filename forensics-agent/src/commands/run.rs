@@ -113,8 +113,12 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
                 continue;
             }
             () = patience, if status.is_some() => {
-                log::warn!("the kernel programs have no record of the end of process {pid}");
-                break;
+                let progress = session.finish().map_err(|error| Failure::output(&error))?;
+                if progress.closed.is_empty() {
+                    log::warn!("the kernel programs have no record of the end of process {pid}");
+                    break;
+                }
+                progress
             }
         };
         for incident in &progress.closed {

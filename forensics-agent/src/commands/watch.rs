@@ -114,6 +114,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     }
     // What the kernel recorded before the stop is still told.
     while session.drain().map_err(|error| Failure::output(&error))?.more {}
+    session.finish().map_err(|error| Failure::output(&error))?;
     Ok(0)
 }
 

@@ -25,7 +25,7 @@ use std::{
 
 use forensics_incident::{
     assembly::{Assembler, HostFacts},
-    model::{Incident, Process, ProcessKey},
+    model::{Facts, Incident, Process, ProcessKey},
 };
 
 use crate::{
@@ -91,6 +91,8 @@ pub struct Session<W: Write> {
     reporter: Reporter<W>,
     markers: Markers,
     timings: Timings,
+    /// What closed before the manager of its unit had answered.
+    untimed: Vec<Facts>,
     evidence: Evidence,
     losses: Losses,
 }
@@ -132,6 +134,7 @@ impl<W: Write> Session<W> {
             reporter,
             markers,
             timings: Timings::new(drain),
+            untimed: Vec::new(),
             evidence: Evidence::start(),
             losses: Losses::default(),
         })
@@ -222,6 +225,19 @@ impl<W: Write> Session<W> {
         self.take_in(batch)
     }
 
+    /// Reports what still waits for a manager, without its answer. To be called when the run ends.
+    ///
+    /// # Errors
+    ///
+    /// The report could not be written.
+    pub fn finish(&mut self) -> io::Result<Progress> {
+        let mut progress = Progress::default();
+        for facts in std::mem::take(&mut self.untimed) {
+            self.report(facts, &mut progress)?;
+        }
+        Ok(progress)
+    }
+
     /// Takes in all records that are there, without waiting.
     ///
     /// # Errors
@@ -237,6 +253,7 @@ impl<W: Write> Session<W> {
         // What was announced before a signal must be known when that signal is judged.
         let news = self.markers.take();
         self.handle_news(news, &mut progress)?;
+        self.report_timed(&mut progress)?;
         self.take_records(batch.records, &mut progress)?;
         if batch.drained {
             self.notice_losses(&mut progress)?;
