@@ -12,7 +12,7 @@ use tally::Tally;
 use crate::debian;
 
 /// What tests run besides the programs that every Debian has. Without it those tests are skipped.
-const PACKAGES: [&str; 1] = ["procps"];
+const PACKAGES: [&str; 3] = ["debootstrap", "procps", "systemd-container"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
