@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use harness::{
-    Agent, Killer, Record, Run, Victim, WorkDir, agent_program, killer, needs_program, output, test,
+    Agent, Killer, Record, Run, Victim, WorkDir, agent_program, killer, needs_python, output, test,
 };
 use libc::SIGTERM;
 
@@ -42,7 +42,7 @@ impl Scene {
         harness::needs_root()?;
         let home = WorkDir::new()?;
         prepare(&home)?;
-        let python = python()?;
+        let python = needs_python()?;
         let gateway = Victim::spawn(
             Command::new(&python).arg(program("gateway.py")).env("HERMES_HOME", home.join("")),
         )?;
@@ -70,15 +70,6 @@ impl Scene {
 
 fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
-}
-
-/// The interpreter itself: what is in PATH may be a script that only looks for it.
-fn python() -> Result<PathBuf> {
-    needs_program("python3")?;
-    let found = output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
-    ensure!(found.status.success(), "{found:?}");
-    let path = found.stdout.lines().next().context("python3 does not know where it is")?;
-    Ok(PathBuf::from(path))
 }
 
 /// The marker is kept with who wrote it, though the gateway removed it at once.

@@ -23,7 +23,7 @@ pub use agent::Agent;
 pub use cgroup::MemoryCgroup;
 pub use killer::{Killer, killer};
 pub use machine::Machine;
-pub use needs::{Skip, needs_program, needs_root};
+pub use needs::{Skip, needs_program, needs_python, needs_root};
 pub use process::{Finished, PATIENCE, find_process, output, wait};
 pub use programs::{agent_program, killer_program, victim_program};
 pub use record::Record;

@@ -30,10 +30,10 @@ const DOWNLOAD: Duration = Duration::from_secs(600);
 /// A booted machine.
 #[derive(Debug)]
 pub struct Machine {
-    nspawn: Mutex<Child>,
+    /// systemd-nspawn and the directory that it was started with, until the machine is shut down.
+    running: Mutex<Option<(Child, WorkDir)>>,
     /// Its pid 1, as the host counts.
     leader: u32,
-    _directory: WorkDir,
 }
 
 /// The machine of this test program, or why there is none.
@@ -57,7 +57,8 @@ impl Machine {
     /// Shuts the machine down, if one was booted. To be called when all tests are done.
     pub fn power_off() {
         let Some(Ok(machine)) = MACHINE.get() else { return };
-        let mut nspawn = machine.nspawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = machine.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((mut nspawn, _directory)) = running else { return };
         // It tells its pid 1 to power off.
         if signal(&nspawn, Signal::TERM).is_err() || wait(&mut nspawn, PATIENCE).is_err() {
             put_down(&mut nspawn);
@@ -86,7 +87,7 @@ impl Machine {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut nspawn = spawn_by_a_lasting_thread(command)?;
         match leader(&notify) {
-            Ok(leader) => Ok(Self { nspawn: Mutex::new(nspawn), leader, _directory: directory }),
+            Ok(leader) => Ok(Self { running: Mutex::new(Some((nspawn, directory))), leader }),
             Err(error) => {
                 put_down(&mut nspawn);
                 let console = std::fs::read(directory.join("console")).unwrap_or_default();

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::lines::Lines;
 use crate::process::{put_down, wait};
-use crate::{PATIENCE, victim_program};
+use crate::programs::wedged_program;
+use crate::{PATIENCE, Skip, WorkDir, victim_program};
 
 /// A running victim that has set up what it was told to. It is killed with the value.
 #[derive(Debug)]
@@ -40,6 +41,18 @@ impl Victim {
         let Some(words) = line.strip_prefix("ready") else { bail!("{command:?} said {line:?}, not ready") };
         victim.ready = words.split_whitespace().map(str::to_owned).collect();
         Ok(victim)
+    }
+
+    /// Starts `programs/wedged.rs`, which tells the pid of a child: whoever reads that one's command line waits until the
+    /// victim is gone.
+    ///
+    /// # Errors
+    /// [`Skip`] where there is no FUSE.
+    pub fn wedged(directory: &WorkDir) -> Result<Self> {
+        if !std::path::Path::new("/dev/fuse").exists() {
+            bail!(Skip("needs /dev/fuse".to_owned()));
+        }
+        Self::spawn(Command::new(wedged_program()?).arg(directory.join("")))
     }
 
     /// Its pid.

@@ -177,3 +177,19 @@ fn a_process_that_is_gone_is_told_from_memory() {
     assert!(context.parent.cmdline.is_some());
     assert_eq!(context.own.state, None);
 }
+
+#[test]
+fn a_tracer_is_named() {
+    let victim = Victim::start(&[], &[]);
+    let pid = libc::pid_t::try_from(victim.pid()).unwrap();
+    // SAFETY: PTRACE_SEIZE takes no memory of ours; the victim is our child, and is killed before this thread ends.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) };
+    assert_eq!(seized, 0, "{}", std::io::Error::last_os_error());
+    let context = snapshot(victim.pid(), Some(9)).context;
+    // What traces is a thread, and that is what the kernel names.
+    let thread = u32::try_from(rustix::thread::gettid().as_raw_pid()).unwrap();
+    assert_eq!(context.tracer_pid, Some(thread));
+    let tracer = context.tracer.unwrap();
+    assert_eq!((tracer.pid, tracer.ppid), (thread, u32::try_from(std::os::unix::process::parent_id()).ok()));
+    assert!(tracer.cmdline.is_some() && tracer.uid.is_some() && tracer.state.is_some());
+}
