@@ -72,7 +72,7 @@ impl Markers {
         let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
         let Ok(mut marker_target) = MarkerTarget::read(&dir) else { return News::default() };
         // Of an environment that cannot be read, the user's home is the best guess.
-        let environ = Environ::read(&dir, &mut Vec::new()).unwrap_or_default();
+        let environ = Environ::read(&dir, &mut Vec::new(), true).unwrap_or_default();
         marker_target.hermes_home = environ.hermes_home;
         self.targets.insert(target.pid, marker_target.clone());
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);

@@ -20,12 +20,12 @@ pub struct Environ {
 const ENVIRON_CAP: usize = 2 << 20;
 
 impl Environ {
-    /// Reads `/proc/PID/environ` into `buffer` and picks from it.
+    /// Reads `/proc/PID/environ` into `buffer` and picks from it; `waits` as for [`ProcDir::read_memory`].
     ///
     /// # Errors
-    /// `EACCES` without the right to ptrace the process, `ESRCH` or `ENOENT` when it is gone.
-    pub fn read(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Environ, Errno> {
-        dir.read(c"environ", buffer, ENVIRON_CAP)?;
+    /// `EACCES` without the right to ptrace the process, `ESRCH` or `ENOENT` when it is gone, `ETIMEDOUT`.
+    pub fn read(dir: &ProcDir, buffer: &mut Vec<u8>, waits: bool) -> Result<Environ, Errno> {
+        dir.read_memory(c"environ", buffer, ENVIRON_CAP, waits)?;
         let environ = Environ::parse(buffer);
         buffer.clear();
         Ok(environ)

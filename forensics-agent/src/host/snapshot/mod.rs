@@ -56,7 +56,7 @@ pub fn snapshot_shutdown_context(
     if let Some(tgid) = own.status.tgid.filter(|&tgid| tgid != pid) {
         return Err(ProcError::Thread { tid: pid, tgid });
     }
-    let environ = Environ::read(&dir, &mut buffer).unwrap_or_else(|errno| {
+    let environ = Environ::read(&dir, &mut buffer, own.status.waits()).unwrap_or_else(|errno| {
         missing.push(note("environ", format!("cannot read /proc/{pid}/environ: {errno}")));
         Environ::default()
     });
