@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use harness::{Finished, PATIENCE, Victim, WorkDir, agent_program, needs_root, output, test};
 
 fn main() -> ExitCode {
@@ -137,14 +137,8 @@ fn wedged_process_costs_its_own_line() -> Result<()> {
     needs_root()?;
     let directory = WorkDir::new()?;
     let log = directory.join("log");
-    let server = Victim::wedged(&directory)?;
-    let [wedged] = server.told()?[..] else { bail!("the victim told no pid") };
+    let (_server, wedged) = Victim::wedged(&directory)?;
     let pid = wedged.to_string();
-    // It has been told just before, and waits for its server now.
-    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    while !state()?.contains(") D ") {
-        std::thread::sleep(Duration::from_millis(1));
-    }
     let started = Instant::now();
     diagnose(wedged, &log, &["--timeout", "20"])?;
     let text = log_with(&log, 1)?;

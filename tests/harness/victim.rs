@@ -43,16 +43,22 @@ impl Victim {
         Ok(victim)
     }
 
-    /// Starts `programs/wedged.rs`, which tells the pid of a child: whoever reads that one's command line waits until the
-    /// victim is gone.
+    /// Starts `programs/wedged.rs`, and yields it with the pid of a child of it: whoever reads that one's command line waits
+    /// until the victim is gone.
     ///
     /// # Errors
     /// [`Skip`] where there is no FUSE.
-    pub fn wedged(directory: &WorkDir) -> Result<Self> {
+    pub fn wedged(directory: &WorkDir) -> Result<(Self, u32)> {
         if !std::path::Path::new("/dev/fuse").exists() {
             bail!(Skip("needs /dev/fuse".to_owned()));
         }
-        Self::spawn(Command::new(wedged_program()?).arg(directory.join("")))
+        let server = Self::spawn(Command::new(wedged_program()?).arg(directory.join("")))?;
+        let [wedged] = server.told()?[..] else { bail!("the victim told no pid") };
+        // It has told that just before, and is about to wait.
+        while !std::fs::read_to_string(format!("/proc/{wedged}/stat"))?.contains(") D ") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok((server, wedged))
     }
 
     /// Its pid.
