@@ -258,6 +258,9 @@ pub(crate) fn incident_with_timing() -> Result<()> {
     let incident = agent.incident_of(pid)?;
     incident.expect("target.unit", "i-timing.service")?;
     incident.expect("context.systemd_unit", "i-timing.service")?;
+    // It is gone before anybody can look; what was known of it is told.
+    incident.expect("context.under_systemd", true)?;
+    ensure!(incident.text("context.systemd_invocation_id")?.len() == 32, incident.fault("no INVOCATION_ID"));
     for (key, value) in [
         ("unit", json!("i-timing.service")),
         ("timeout_stop_sec", json!(20.0)),

@@ -35,11 +35,18 @@ pub(super) struct News {
     pub(super) missing: Vec<(u32, Missing)>,
 }
 
+/// What is known of a target before anything happens to it.
+struct Known {
+    target: MarkerTarget,
+    /// None when it could not be read.
+    environ: Option<Environ>,
+}
+
 /// The markers of all targets.
 pub(super) struct Markers {
     specs: Arc<[MarkerSpec]>,
     watch: Option<AsyncFd<MarkerWatch>>,
-    targets: HashMap<u32, MarkerTarget>,
+    targets: HashMap<u32, Known>,
     /// The last turn left something behind.
     more: bool,
 }
@@ -67,16 +74,21 @@ impl Markers {
     /// Watches for the markers of a target, and yields those that exist. To be called again when it has executed
     /// another program: its environment may name another home.
     pub(super) fn add(&mut self, target: &Process) -> News {
-        let Some(watch) = &mut self.watch else { return News::default() };
         // A target that is gone by now has no markers.
         let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
         let Ok(mut marker_target) = MarkerTarget::read(&dir) else { return News::default() };
         // Of an environment that cannot be read, the user's home is the best guess.
-        let environ = Environ::read(&dir, &mut Vec::new(), true).unwrap_or_default();
-        marker_target.hermes_home = environ.hermes_home;
-        self.targets.insert(target.pid, marker_target.clone());
+        let environ = Environ::read(&dir, &mut Vec::new(), true).ok();
+        marker_target.hermes_home = environ.as_ref().and_then(|environ| environ.hermes_home.clone());
+        self.targets.insert(target.pid, Known { target: marker_target.clone(), environ });
+        let Some(watch) = &mut self.watch else { return News::default() };
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);
         self.news(drained)
+    }
+
+    /// What was kept of the environment of a target when it came, or executed its program.
+    pub(super) fn environ(&self, pid: u32) -> Option<Environ> {
+        self.targets.get(&pid)?.environ.clone()
     }
 
     /// Watches for a target no more.
@@ -132,7 +144,7 @@ impl Markers {
         for MarkerEvent { target, file, writer } in events {
             let Some(known) = self.targets.get(&target) else { continue };
             let mut notes = Vec::new();
-            let marker = judge(&file, known, clock::unix_s(), &redact_text, &mut notes);
+            let marker = judge(&file, &known.target, clock::unix_s(), &redact_text, &mut notes);
             news.missing.extend(notes.into_iter().map(|note| (target, note)));
             news.seen.push(Seen { target, marker, writer });
         }

@@ -171,7 +171,9 @@ fn a_process_that_is_gone_is_told_from_memory() {
     };
     let gone = snapshot_shutdown_context(known.pid, Some(15), &surroundings);
     assert_eq!(gone, Err(ProcError::NotFound { pid: known.pid }));
-    let context = context_of_known(&known, Some(15), &surroundings);
+    let environ = Environ { invocation_id: Some("abc".to_owned()), ..Environ::default() };
+    let context = context_of_known(&known, environ, Some(15), &surroundings);
+    assert_eq!((context.systemd_invocation_id.as_deref(), context.under_systemd), (Some("abc"), true));
     assert_eq!(context.own.cmdline.as_deref(), Some("sh -c echo; read _ [redacted]"));
     assert_eq!(context.parent.pid, std::process::id());
     assert!(context.parent.cmdline.is_some());
