@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use forensics_incident::model::{Marker, Missing, Process};
+use forensics_incident::model::{Context, Marker, Missing, Process};
 use tokio::io::unix::AsyncFd;
 
 use crate::{
@@ -89,6 +89,12 @@ impl Markers {
     /// What was kept of the environment of a target when it came, or executed its program.
     pub(super) fn environ(&self, pid: u32) -> Option<Environ> {
         self.targets.get(&pid)?.environ.clone()
+    }
+
+    /// True for a note about markers of a target that had ended when it was looked at, which were watched all the time.
+    pub(super) fn are_seen(&self, note: &Missing, context: &Context) -> bool {
+        let has_ended = context.own.state.as_ref().is_none_or(|state| state.starts_with(['Z', 'X']));
+        self.watch.is_some() && has_ended && note.field.starts_with("markers.")
     }
 
     /// Watches for a target no more.

@@ -69,13 +69,14 @@ impl<W: Write> Session<W> {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
-        let Snapshot { context, markers, missing } = context::take(
+        let Snapshot { context, markers, mut missing } = context::take(
             target,
             self.markers.environ(key.pid),
             signal,
             self.settings.show_cmdline,
             self.markers.specs(),
         );
+        missing.retain(|note| !self.markers.are_seen(note, &context));
         self.push(Input::Context { target: key, context: Box::new(context), missing }, progress)?;
         for marker in markers {
             self.push(Input::Marker { target: key, marker }, progress)?;
