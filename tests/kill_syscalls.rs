@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         test("tkill_of_a_thread", tkill_of_a_thread),
         test("tgkill_of_a_thread", tgkill_of_a_thread),
         test("sigqueue_with_a_forged_sender", sigqueue_with_a_forged_sender),
+        test("tgsigqueue_of_a_thread", tgsigqueue_of_a_thread),
         test("pidfd_send_signal", pidfd_send_signal),
         test("group_kill", group_kill),
         test("kill_in_a_pid_namespace", kill_in_a_pid_namespace),
@@ -75,6 +76,10 @@ fn tgkill_of_a_thread() -> Result<()> {
     thread_kill(|pid, tid| killer(&["tgkill", pid, tid, "9"]), "tgkill")
 }
 
+fn tgsigqueue_of_a_thread() -> Result<()> {
+    thread_kill(|pid, tid| killer(&["tgsigqueue", pid, tid, "9"]), "tgsigqueue")
+}
+
 /// A signal at a thread other than the leader: the tracepoint says its thread id, not the pid.
 fn thread_kill(kill: fn(&str, &str) -> Result<Killer>, mechanism: &str) -> Result<()> {
     let victim = Victim::start(&["threads", "3"])?;
@@ -87,7 +92,8 @@ fn thread_kill(kill: fn(&str, &str) -> Result<Killer>, mechanism: &str) -> Resul
     let signal = incident.expect_last_signal(SIGKILL, mechanism)?;
     incident.expect(&format!("{signal}.scope"), "thread")?;
     incident.expect(&format!("{signal}.target_tid"), tid)?;
-    incident.expect(&format!("{signal}.syscall"), mechanism)?;
+    let syscall = if mechanism == "tgsigqueue" { "rt_tgsigqueueinfo" } else { mechanism };
+    incident.expect(&format!("{signal}.syscall"), syscall)?;
     killer.expect_blamed(&incident, &signal)?;
     agent.stop()?;
     Ok(())

@@ -68,6 +68,11 @@ impl Agent {
         self.child.id()
     }
 
+    /// What it has written to its standard error so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.directory.join("stderr")).unwrap_or_default()
+    }
+
     /// The incident of a target; other lines are kept.
     ///
     /// # Errors
@@ -131,7 +136,7 @@ impl Agent {
 
     /// The error with all that the agent said.
     fn fault(&mut self, error: Error) -> Error {
-        let stderr = std::fs::read_to_string(self.directory.join("stderr")).unwrap_or_default();
+        let stderr = self.stderr();
         let ended = match self.child.try_wait() {
             Ok(Some(status)) => format!("; the agent ended with {status}"),
             _ => String::new(),

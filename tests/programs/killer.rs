@@ -30,6 +30,7 @@ fn kill() -> Result<()> {
             call(libc::SYS_tgkill, [number(&mut words)?, number(&mut words)?, number(&mut words)?, 0])
         }
         "sigqueue" => sigqueue(number(&mut words)?, number(&mut words)?, number(&mut words)?),
+        "tgsigqueue" => tgsigqueue(number(&mut words)?, number(&mut words)?, number(&mut words)?),
         "pidfd" => pidfd(number(&mut words)?, number(&mut words)?),
         "storm" => storm(number(&mut words)?, number(&mut words)?, number(&mut words)?, number(&mut words)?),
         _ => bail!("no such mode: {mode}"),
@@ -69,11 +70,24 @@ struct QueuedInfo {
 }
 const _: () = assert!(size_of::<QueuedInfo>() == 128);
 
+impl QueuedInfo {
+    /// What sigqueue(3) would say, but from process `pid`.
+    fn new(signal: i32, pid: i32) -> Self {
+        let code = libc::SI_QUEUE;
+        Self { signo: signal, errno: 0, code, pad: 0, pid, uid: 0, value: 0, rest: [0; 12] }
+    }
+}
+
+/// Queues a signal for one thread.
+fn tgsigqueue(tgid: i64, tid: i64, signal: i32) -> Result<()> {
+    let info = QueuedInfo::new(signal, std::process::id() as i32);
+    // As in `sigqueue`.
+    call(libc::SYS_rt_tgsigqueueinfo, [tgid, tid, signal.into(), (&raw const info) as i64])
+}
+
 /// Queues a signal that claims to come from process `forged`.
 fn sigqueue(pid: i64, signal: i32, forged: i32) -> Result<()> {
-    let code = libc::SI_QUEUE;
-    let info =
-        QueuedInfo { signo: signal, errno: 0, code, pad: 0, pid: forged, uid: 0, value: 0, rest: [0; 12] };
+    let info = QueuedInfo::new(signal, forged);
     // The kernel reads the 128 bytes of `info`, which lives until the call returns.
     call(libc::SYS_rt_sigqueueinfo, [pid, signal.into(), (&raw const info) as i64, 0])
 }

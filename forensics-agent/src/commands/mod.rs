@@ -9,10 +9,11 @@ use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
 use crate::config::Config;
-use crate::heap;
 use crate::host::privileges;
 use crate::host::proc::{self, PidNamespace};
 use crate::host::systemd::timing::Wanted;
+use crate::kernel::load::Hook;
+use crate::memory;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
@@ -31,7 +32,7 @@ const HEADROOM: f64 = 30.0;
 
 /// The whole program: reads the command line, does what it says, and yields the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    heap::share();
+    memory::share();
     let result = match cli::parse(args) {
         Ok(Some(cli)) => dispatch(cli),
         Ok(None) => Ok(0),
@@ -110,6 +111,13 @@ fn config(path: Option<&Path>) -> Result<Config, Failure> {
 /// What a service wants that takes so many seconds to drain: 30 s more, for connections to close and state to write.
 fn drain(seconds: f64) -> Wanted {
     Wanted { drain: seconds, headroom: HEADROOM }
+}
+
+/// Reads the name of a hook variant for the command line, as the ready line gives it.
+fn hook() -> impl clap::builder::TypedValueParser<Value = Hook> {
+    clap::builder::PossibleValuesParser::new(Hook::ALL.map(Hook::name)).try_map(|name| {
+        Hook::ALL.into_iter().find(|hook| hook.name() == name).ok_or_else(|| format!("{name} is no hook"))
+    })
 }
 
 /// Reads a log level for the command line.

@@ -81,6 +81,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         selectors: Selectors::none(args.follow_children),
         signals: SignalSet::default(),
         show_cmdline: globals.show_cmdline,
+        hook: None,
         ebpf_log: args.ebpf_log,
         events: false,
         drain: args.drain_timeout.map(super::drain),

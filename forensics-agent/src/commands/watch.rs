@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::host::{pidfile, proc};
+use crate::kernel::load::Hook;
 use crate::session::{Session, Settings};
 use crate::targets::{Selectors, SignalSet, TargetArgs};
 
@@ -61,6 +62,9 @@ pub struct Args {
     /// End when the first incident closes
     #[arg(help_heading = "What to report", long)]
     pub once: bool,
+    /// The way of hooking `signal_generate`, instead of the first that this kernel takes
+    #[arg(help_heading = "What to report", long, value_name = "HOOK", value_parser = super::hook())]
+    pub hook: Option<Hook>,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
     #[arg(help_heading = "What to report", long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
@@ -81,6 +85,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         selectors,
         signals: args.signals,
         show_cmdline: globals.show_cmdline,
+        hook: args.hook,
         ebpf_log: args.ebpf_log,
         events: args.events,
         drain: args.drain_timeout.map(super::drain),

@@ -14,7 +14,7 @@ use super::{
     offsets,
     watch_pages::{self, WatchPages},
 };
-use crate::heap;
+use crate::memory;
 
 /// The stripped kernel object. It is committed, so that a build needs only stable Rust; `cargo xtask ebpf`
 /// makes it anew from `forensics-ebpf/`.
@@ -215,7 +215,7 @@ impl Kernel {
             Hook::TpBtf => attach_btf(&mut ebpf, hook.program(), "signal_generate")?,
         }
         // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
-        heap::trim();
+        memory::trim();
         Ok(Self { ebpf, hook })
     }
 
@@ -378,9 +378,11 @@ fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let said = log.lines().rev().map(str::trim).find(|line| {
-                !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time")
-            });
+            // The verifier's last word comes before its statistics.
+            let is_statistic = |line: &str| {
+                ["processed ", "verification time ", "stack depth "].iter().any(|s| line.starts_with(s))
+            };
+            let said = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !is_statistic(line));
             match (io_error.raw_os_error(), said) {
                 (Some(libc::EPERM), None) => not_permitted(format!("loading the program {program}")),
                 (_, Some(said)) => LoadError::Rejected { program, reason: said.to_owned() },

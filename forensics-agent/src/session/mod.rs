@@ -30,12 +30,12 @@ use forensics_incident::{
 
 use crate::{
     cli::ShowCmdline,
-    heap,
     host::{clock, markers::MarkerSpec, systemd::timing::Wanted},
     kernel::{
         load::{Hook, Kernel, KernelTypes, LoadError},
         watch_map::{WatchError, WatchMap},
     },
+    memory,
     report::{Ready, Reporter},
     targets::{Selectors, SignalSet},
 };
@@ -57,6 +57,8 @@ pub struct Settings {
     pub signals: SignalSet,
     /// How much of command lines is kept.
     pub show_cmdline: ShowCmdline,
+    /// The hook variant, when it is not to be the first that works.
+    pub hook: Option<Hook>,
     /// Level of the kernel programs' own diagnostics.
     pub ebpf_log: log::LevelFilter,
     /// Print each signal as it comes.
@@ -109,7 +111,11 @@ impl<W: Write> Session<W> {
         let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);
-        let mut kernel = Kernel::load(&types, config::kernel(&settings), log)?;
+        let programs = config::kernel(&settings);
+        let mut kernel = match settings.hook {
+            Some(hook) => Kernel::load_with(&types, programs, log, hook)?,
+            None => Kernel::load(&types, programs, log)?,
+        };
         let maps = kernel.take_maps()?;
         let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),
@@ -199,7 +205,8 @@ impl<W: Write> Session<W> {
     /// Remembers everyone who is there now, so that a sender's parent that ends first is still known.
     pub fn remember_everyone(&mut self) {
         self.enricher.processes.read_all();
-        heap::trim();
+        memory::trim();
+        memory::release_code();
     }
 
     /// Waits for records or a deadline and takes in what there is, up to a batch.

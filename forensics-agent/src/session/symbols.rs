@@ -4,8 +4,8 @@
 use std::{path::Path, sync::mpsc, thread};
 
 use crate::{
-    heap,
     kernel::kallsyms::{self, Kallsyms},
+    memory,
 };
 
 /// Names for kernel addresses, when the kernel tells them.
@@ -27,7 +27,7 @@ impl Symbols {
             if let Err(error) = &symbols {
                 log::warn!("{error}; how a signal came to be cannot be told");
             }
-            heap::trim();
+            memory::trim();
             // Nobody waits any more when the agent is on its way out.
             let _ = sender.send(symbols.ok());
         };
