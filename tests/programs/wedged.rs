@@ -70,8 +70,8 @@ fn serve(mut device: File) -> Result<()> {
     loop {
         let length = device.read(&mut request).context("/dev/fuse")?;
         let header = request.get(..length.min(40)).unwrap_or_default();
-        let word =
-            |at: usize| header.get(at..at + 4).map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+        let bytes = |at: usize| header.get(at..at + 4)?.try_into().ok();
+        let word = |at: usize| bytes(at).map_or(0, u32::from_ne_bytes);
         let (opcode, unique, node) = (word(4), [word(8), word(12)], u64::from(word(16)));
         let mut reply = Reply::default();
         match opcode {
