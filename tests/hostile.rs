@@ -1,15 +1,19 @@
-//! Senders that want to deceive whoever reads the report.
+//! Senders that want to deceive whoever reads the report, and processes that want to hold up whoever looks.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
-use harness::{Agent, Killer, Run, Victim, WorkDir, killer, killer_program, test, victim_program};
+use harness::{
+    Agent, Killer, Record, Run, Victim, WorkDir, agent_program, killer, killer_program, needs_root, output,
+    test, victim_program,
+};
 use libc::SIGTERM;
 
 fn main() -> ExitCode {
     harness::main(vec![
+        test("wedged_process_stops_nobody", wedged_process_stops_nobody),
         test("escape_sequences_in_name_and_arguments", escape_sequences_in_name_and_arguments),
         test("command_line_of_100_kilobytes", command_line_of_100_kilobytes),
         test("sender_that_looks_like_init", sender_that_looks_like_init),
@@ -91,4 +95,17 @@ fn sender_that_looks_like_init() -> Result<()> {
     incident.expect("verdict.culprit.pid", killer.pid)?;
     agent.stop()?;
     Ok(())
+}
+
+/// Its command line cannot be read, by an agent that looks at all processes when it starts, or at this very one.
+fn wedged_process_stops_nobody() -> Result<()> {
+    needs_root()?;
+    let directory = WorkDir::new()?;
+    let (_server, wedged) = Victim::wedged(&directory)?;
+    ensure!(Run::command(&["true"])?.status.success(), "the agent failed");
+    let mut snapshot = Command::new(agent_program()?);
+    let taken = output(snapshot.args(["snapshot", "-p", &wedged.to_string()]))?;
+    let context = Record::parse(&taken.stdout)?;
+    context.expect("self.name", "wedged")?;
+    context.expect("self.cmdline", serde_json::Value::Null)
 }

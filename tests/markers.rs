@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, ensure};
-use harness::{Agent, Killer, Record, Victim, WorkDir, killer, needs_program, output, test};
+use anyhow::{Result, ensure};
+use harness::{
+    Agent, Killer, Record, Run, Victim, WorkDir, agent_program, killer, needs_python, output, test,
+};
 use libc::SIGTERM;
 
 fn main() -> ExitCode {
@@ -16,6 +18,9 @@ fn main() -> ExitCode {
         test("stale_marker", stale_marker),
         test("kill_by_somebody_else", kill_by_somebody_else),
         test("fifo_in_place_of_a_marker", fifo_in_place_of_a_marker),
+        test("marker_of_another_service", marker_of_another_service),
+        test("marker_of_another_service_under_run", marker_of_another_service_under_run),
+        test("faulty_configuration", faulty_configuration),
     ])
 }
 
@@ -37,7 +42,7 @@ impl Scene {
         harness::needs_root()?;
         let home = WorkDir::new()?;
         prepare(&home)?;
-        let python = python()?;
+        let python = needs_python()?;
         let gateway = Victim::spawn(
             Command::new(&python).arg(program("gateway.py")).env("HERMES_HOME", home.join("")),
         )?;
@@ -65,15 +70,6 @@ impl Scene {
 
 fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
-}
-
-/// The interpreter itself: what is in PATH may be a script that only looks for it.
-fn python() -> Result<PathBuf> {
-    needs_program("python3")?;
-    let found = output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
-    ensure!(found.status.success(), "{found:?}");
-    let path = found.stdout.lines().next().context("python3 does not know where it is")?;
-    Ok(PathBuf::from(path))
 }
 
 /// The marker is kept with who wrote it, though the gateway removed it at once.
@@ -170,5 +166,83 @@ fn fifo_in_place_of_a_marker() -> Result<()> {
     let about = |note: &serde_json::Value| note["field"] == "markers.takeover_marker";
     ensure!(incident.list("missing")?.iter().any(about), incident.fault("the FIFO is not missing"));
     ensure!(incident.list("markers")?.is_empty(), incident.fault("a FIFO is no marker"));
+    Ok(())
+}
+
+/// A configuration that knows a marker of its own in `directory`.
+fn configuration(directory: &WorkDir) -> Result<String> {
+    let config = directory.join("config.toml");
+    let marker = directory.join("stopping.json");
+    let text = format!(
+        "[[marker]]\nname = \"deploy\"\npath = {:?}\npid_pointer = \"/service/pid\"\nkind = \"planned-stop\"\n",
+        marker.display().to_string()
+    );
+    std::fs::write(&config, text)?;
+    Ok(config.display().to_string())
+}
+
+/// A shell that announces and sends the end of the process `pid`, or of what `pid` is a shell expression for.
+fn announcing_script(directory: &WorkDir, pid: &str) -> String {
+    let marker = directory.join("stopping.json");
+    format!("echo \"{{\\\"service\\\": {{\\\"pid\\\": {pid}}}}}\" > {}; kill -TERM {pid}", marker.display())
+}
+
+fn expect_deployed(incident: &Record, directory: &WorkDir) -> Result<()> {
+    incident.expect("verdict.cause", "planned-stop")?;
+    incident.expect("verdict.confidence", "certain")?;
+    incident.expect("markers.0.path", directory.join("stopping.json").display().to_string())?;
+    incident.expect("markers.0.names_target", true)?;
+    incident.expect("markers.0.content.service.pid", incident.number("target.pid")?)?;
+    // The keys of the context are those of the built-in markers.
+    incident.expect("context.planned_stop_marker", serde_json::Value::Null)
+}
+
+fn marker_of_another_service() -> Result<()> {
+    harness::needs_root()?;
+    let directory = WorkDir::new()?;
+    let config = configuration(&directory)?;
+    let victim = Victim::start(&["sleep"])?;
+    let mut agent = Agent::watch(&["--pid", &victim.pid().to_string(), "--config", &config])?;
+    let script = announcing_script(&directory, &victim.pid().to_string());
+    let stopper = Killer::run(Command::new("sh").args(["-c", &script]))?;
+    let incident = agent.incident_of(victim.pid())?;
+    expect_deployed(&incident, &directory)?;
+    incident.expect("verdict.culprit.pid", stopper.pid)?;
+    incident.expect("markers.0.writer.pid", stopper.pid)?;
+    agent.stop()?;
+    Ok(())
+}
+
+/// The command itself has its end announced by a child.
+fn marker_of_another_service_under_run() -> Result<()> {
+    harness::needs_root()?;
+    let directory = WorkDir::new()?;
+    let config = configuration(&directory)?;
+    let child = announcing_script(&directory, "$PPID");
+    std::fs::write(directory.join("stop.sh"), child)?;
+    let script = format!("sh {} & wait; sleep 300", directory.join("stop.sh").display());
+    let ran = Run::with(&["--config", &config], &["sh", "-c", &script])?.finish()?;
+    let incident = ran.incident()?;
+    incident.expect_killed(SIGTERM)?;
+    expect_deployed(incident, &directory)
+}
+
+fn faulty_configuration() -> Result<()> {
+    let directory = WorkDir::new()?;
+    let config = directory.join("config.toml");
+    std::fs::write(&config, "[[marker]]\nname = \"deploy\"\npth = \"/x\"\n")?;
+    let config = config.display().to_string();
+    for arguments in
+        [["watch", "--config", &config, "--all"].as_slice(), &["run", "--config", &config, "--", "true"]]
+    {
+        let ended = output(Command::new(agent_program()?).args(arguments))?;
+        let status = if arguments.contains(&"run") { 125 } else { 2 };
+        ensure!(ended.status.code() == Some(status), "{arguments:?}: {ended:?}");
+        let place = format!("{config}, line 3, key \"pth\": unknown field");
+        ensure!(
+            ended.stderr.contains(&place) && ended.stderr.lines().count() == 1,
+            "{arguments:?}: {ended:?}"
+        );
+    }
     Ok(())
 }

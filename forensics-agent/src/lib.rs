@@ -3,12 +3,13 @@
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
 //! watched, `session` is one run around the event loop, `report` prints, `commands` holds one file per
-//! command, and `cli` is the command line. The model, the assembly of incidents and the verdict are
+//! command, `config` is the configuration file, and `cli` the command line. The model, the assembly of incidents and the verdict are
 //! `forensics-incident`.
 
 mod child;
 pub mod cli;
 pub mod commands;
+pub mod config;
 pub mod diagnostics;
 mod forward;
 pub mod host;

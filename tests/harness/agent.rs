@@ -30,9 +30,16 @@ impl Agent {
     /// When it does not get ready; [`crate::Skip`] when the test does not run as root.
     pub fn watch(arguments: &[&str]) -> Result<Self> {
         needs_root()?;
+        Self::start(Command::new(agent_program()?), arguments)
+    }
+
+    /// Starts an agent that is run in some particular way, as beside a [`crate::Machine`].
+    ///
+    /// # Errors
+    /// As [`Agent::watch`].
+    pub fn start(mut command: Command, arguments: &[&str]) -> Result<Self> {
         let directory = WorkDir::new()?;
         let stderr = std::fs::File::create(directory.join("stderr"))?;
-        let mut command = Command::new(agent_program()?);
         command.args(["-o", "json", "--show-cmdline", "full", "watch"]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;

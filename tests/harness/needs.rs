@@ -1,8 +1,12 @@
 //! What a test needs of the machine. Without it the test is skipped, and the reason is told.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::output;
 
 /// The error of a test that cannot run here; see [`crate::test`].
 #[derive(Debug)]
@@ -37,4 +41,16 @@ pub fn needs_program(program: &str) -> Result<()> {
         bail!(Skip(format!("needs the program {program}")));
     }
     Ok(())
+}
+
+/// Python's interpreter itself: what is in PATH may be a script that only looks for it.
+///
+/// # Errors
+/// [`Skip`].
+pub fn needs_python() -> Result<PathBuf> {
+    needs_program("python3")?;
+    let found = output(Command::new("python3").args(["-c", "import sys; print(sys.executable)"]))?;
+    ensure!(found.status.success(), "{found:?}");
+    let path = found.stdout.lines().next().context("python3 does not know where it is")?;
+    Ok(PathBuf::from(path))
 }

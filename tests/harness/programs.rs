@@ -28,6 +28,14 @@ pub fn killer_program() -> Result<PathBuf> {
     built("killer")
 }
 
+/// The program whose command line cannot be read, `programs/wedged.rs`.
+///
+/// # Errors
+/// When it was not built.
+pub(crate) fn wedged_program() -> Result<PathBuf> {
+    built("wedged")
+}
+
 fn built(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("cannot find the test program itself")?;
     // target/PROFILE/deps/TEST-HASH

@@ -32,6 +32,14 @@ impl Record {
         self.0.pointer(&pointer).unwrap_or(&Value::Null)
     }
 
+    /// Its keys, in the order of their names.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> =
+            self.0.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
+        keys.sort();
+        keys
+    }
+
     /// True when the record is of this schema, as `incident`.
     pub fn is(&self, schema: &str) -> bool {
         self.at("schema") == &Value::from(format!("forensics-agent/{schema}/1"))

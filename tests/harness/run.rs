@@ -34,13 +34,21 @@ impl Run {
     /// # Errors
     /// When it cannot be started; [`crate::Skip`] when the test does not run as root.
     pub fn start(command: &[&str]) -> Result<Self> {
+        Self::with(&[], command)
+    }
+
+    /// The same with further options of `run`.
+    ///
+    /// # Errors
+    /// As [`Run::start`].
+    pub fn with(options: &[&str], command: &[&str]) -> Result<Self> {
         needs_root()?;
         let directory = WorkDir::new()?;
         // A file: a pipe would stay open as long as whatever the command leaves behind.
         let stderr = std::fs::File::create(directory.join("stderr"))?;
         let mut agent = Command::new(agent_program()?);
         agent.args(["--show-cmdline", "full", "run", "--report"]).arg(directory.join("report"));
-        agent.arg("--").args(command);
+        agent.args(options).arg("--").args(command);
         agent.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = agent.spawn().with_context(|| format!("cannot start {agent:?}"))?;
         let stdout = child.stdout.take().context("the agent has no standard output")?;

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::lines::Lines;
 use crate::process::{put_down, wait};
-use crate::{PATIENCE, victim_program};
+use crate::programs::wedged_program;
+use crate::{PATIENCE, Skip, WorkDir, victim_program};
 
 /// A running victim that has set up what it was told to. It is killed with the value.
 #[derive(Debug)]
@@ -40,6 +41,24 @@ impl Victim {
         let Some(words) = line.strip_prefix("ready") else { bail!("{command:?} said {line:?}, not ready") };
         victim.ready = words.split_whitespace().map(str::to_owned).collect();
         Ok(victim)
+    }
+
+    /// Starts `programs/wedged.rs`, and yields it with the pid of a child of it: whoever reads that one's command line waits
+    /// until the victim is gone.
+    ///
+    /// # Errors
+    /// [`Skip`] where there is no FUSE.
+    pub fn wedged(directory: &WorkDir) -> Result<(Self, u32)> {
+        if !std::path::Path::new("/dev/fuse").exists() {
+            bail!(Skip("needs /dev/fuse".to_owned()));
+        }
+        let server = Self::spawn(Command::new(wedged_program()?).arg(directory.join("")))?;
+        let [wedged] = server.told()?[..] else { bail!("the victim told no pid") };
+        // It has told that just before, and is about to wait.
+        while !std::fs::read_to_string(format!("/proc/{wedged}/stat"))?.contains(") D ") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok((server, wedged))
     }
 
     /// Its pid.

@@ -10,7 +10,7 @@ use crate::debian;
 use crate::tally::Tally;
 
 /// What tests run besides the programs that every Debian has. Without it those tests are skipped.
-const PACKAGES: [&str; 2] = ["procps", "psmisc"];
+const PACKAGES: [&str; 4] = ["debootstrap", "procps", "psmisc", "systemd-container"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::{self, Cli, Command, Format, Globals};
+use crate::config::Config;
 use crate::host::privileges;
 use crate::host::proc::{self, PidNamespace};
 use crate::host::systemd::timing::Wanted;
@@ -98,6 +100,12 @@ fn require_kernel_access() -> Result<(), Failure> {
         )),
         PidNamespace::Initial | PidNamespace::Unknown => Ok(()),
     }
+}
+
+/// Reads the configuration, when there is one.
+fn config(path: Option<&Path>) -> Result<Config, Failure> {
+    path.map_or_else(|| Ok(Config::default()), Config::read)
+        .map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// What a service wants that takes so many seconds to drain: 30 s more, for connections to close and state to write.

@@ -48,6 +48,9 @@ pub struct Args {
     /// Seconds that the service needs to drain, to be compared with its stop timeout
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: Option<f64>,
+    /// Configuration file, in TOML: markers of other services
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
     #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
@@ -65,6 +68,7 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 /// See [`Failure`].
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
+    let config = super::config(args.config.as_deref())?;
     super::require_kernel_access()?;
     let user = args
         .uid
@@ -81,6 +85,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         ebpf_log: args.ebpf_log,
         events: false,
         drain: args.drain_timeout.map(super::drain),
+        markers: config.marker_specs().into(),
     };
     let mut forwarded =
         Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;
@@ -109,8 +114,12 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
                 continue;
             }
             () = patience, if status.is_some() => {
-                log::warn!("the kernel programs have no record of the end of process {pid}");
-                break;
+                let progress = session.finish().map_err(|error| Failure::output(&error))?;
+                if progress.closed.is_empty() {
+                    log::warn!("the kernel programs have no record of the end of process {pid}");
+                    break;
+                }
+                progress
             }
         };
         for incident in &progress.closed {

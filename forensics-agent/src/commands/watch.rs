@@ -1,6 +1,7 @@
 //! `watch`: the agent.
 
 use std::io;
+use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +53,9 @@ pub struct Args {
     /// Seconds that the service needs to drain, to be compared with its stop timeout
     #[arg(help_heading = "What to report", long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: Option<f64>,
+    /// Configuration file, in TOML: markers of other services
+    #[arg(help_heading = "What to report", long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Also print each signal as it comes
     #[arg(help_heading = "What to report", long)]
     pub events: bool,
@@ -73,6 +77,7 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
     let selectors = args.targets.selectors()?;
+    let config = super::config(args.config.as_deref())?;
     super::require_kernel_access()?;
     let pids = named_pids(&selectors)?;
     let waits = selectors.by_name() || selectors.all;
@@ -84,6 +89,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         ebpf_log: args.ebpf_log,
         events: args.events,
         drain: args.drain_timeout.map(super::drain),
+        markers: config.marker_specs().into(),
     };
     // Both are caught before anything is attached, so that a stop during the start is a clean one.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_wait(&error))?;
@@ -113,6 +119,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     }
     // What the kernel recorded before the stop is still told.
     while session.drain().map_err(|error| Failure::output(&error))?.more {}
+    session.finish().map_err(|error| Failure::output(&error))?;
     Ok(0)
 }
 

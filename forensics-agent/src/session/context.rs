@@ -8,7 +8,7 @@ use crate::{
     cli::ShowCmdline,
     host::{
         markers::MarkerSpec,
-        proc::{self, ProcDir, Stat},
+        proc::{self, Environ, ProcDir, Stat},
         redact::redact_text,
         snapshot::{Snapshot, Surroundings, context_of_known, snapshot_shutdown_context, unit_by_invocation},
     },
@@ -21,6 +21,7 @@ const STAT_CAP: usize = 4096;
 /// does not: SIGKILL leaves a zombie without a command line, or nothing at all.
 pub(super) fn take(
     target: &Process,
+    environ: Option<Environ>,
     signal: u32,
     show: ShowCmdline,
     markers: &Arc<[MarkerSpec]>,
@@ -33,10 +34,16 @@ pub(super) fn take(
         markers: Arc::clone(markers),
     };
     let signal = Some(i64::from(signal));
-    let known = context_of_known(target, signal, &surroundings);
+    let knows_environ = environ.is_some();
+    let known = context_of_known(target, environ.unwrap_or_default(), signal, &surroundings);
     match snapshot_shutdown_context(target.pid, signal, &surroundings) {
         // Looked at afterwards: a pid does not change hands and change back.
         Ok(mut snapshot) if is_still(target) => {
+            let lacks_environ = snapshot.missing.iter().any(|missing| missing.field == "environ");
+            if lacks_environ && knows_environ {
+                complete_environ(&mut snapshot.context, &known);
+                snapshot.missing.retain(|missing| missing.field != "environ");
+            }
             complete(&mut snapshot.context, &known);
             snapshot
         }
@@ -59,5 +66,15 @@ fn complete(context: &mut Context, known: &Context) {
     }
     if context.parent.cmdline.is_none() && context.parent.pid == known.parent.pid {
         context.parent.cmdline.clone_from(&known.parent.cmdline);
+    }
+}
+
+/// The same of its environment, which is no longer to be read.
+fn complete_environ(context: &mut Context, known: &Context) {
+    context.systemd_invocation_id.clone_from(&known.systemd_invocation_id);
+    context.systemd_journal_stream.clone_from(&known.systemd_journal_stream);
+    context.under_systemd = known.under_systemd;
+    if known.systemd_invocation_id.is_some() {
+        context.systemd_unit.clone_from(&known.systemd_unit);
     }
 }

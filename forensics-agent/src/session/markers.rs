@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use forensics_incident::model::{Marker, Missing, Process};
+use forensics_incident::model::{Context, Marker, Missing, Process};
 use tokio::io::unix::AsyncFd;
 
 use crate::{
@@ -35,18 +35,25 @@ pub(super) struct News {
     pub(super) missing: Vec<(u32, Missing)>,
 }
 
+/// What is known of a target before anything happens to it.
+struct Known {
+    target: MarkerTarget,
+    /// None when it could not be read.
+    environ: Option<Environ>,
+}
+
 /// The markers of all targets.
 pub(super) struct Markers {
     specs: Arc<[MarkerSpec]>,
     watch: Option<AsyncFd<MarkerWatch>>,
-    targets: HashMap<u32, MarkerTarget>,
+    targets: HashMap<u32, Known>,
     /// The last turn left something behind.
     more: bool,
 }
 
 impl Markers {
     /// Starts to watch. Without fanotify, markers are only seen while they exist, which is said once.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(specs: Arc<[MarkerSpec]>) -> Self {
         let watch = match MarkerWatch::new() {
             Ok(watch) => {
                 waitable(watch).map_err(|error| log::warn!("markers cannot be waited for: {error}")).ok()
@@ -56,7 +63,7 @@ impl Markers {
                 None
             }
         };
-        Self { specs: MarkerSpec::builtin().into(), watch, targets: HashMap::new(), more: false }
+        Self { specs, watch, targets: HashMap::new(), more: false }
     }
 
     /// The marker files to look for.
@@ -67,16 +74,27 @@ impl Markers {
     /// Watches for the markers of a target, and yields those that exist. To be called again when it has executed
     /// another program: its environment may name another home.
     pub(super) fn add(&mut self, target: &Process) -> News {
-        let Some(watch) = &mut self.watch else { return News::default() };
         // A target that is gone by now has no markers.
         let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
         let Ok(mut marker_target) = MarkerTarget::read(&dir) else { return News::default() };
         // Of an environment that cannot be read, the user's home is the best guess.
-        let environ = Environ::read(&dir, &mut Vec::new()).unwrap_or_default();
-        marker_target.hermes_home = environ.hermes_home;
-        self.targets.insert(target.pid, marker_target.clone());
+        let environ = Environ::read(&dir, &mut Vec::new(), true).ok();
+        marker_target.hermes_home = environ.as_ref().and_then(|environ| environ.hermes_home.clone());
+        self.targets.insert(target.pid, Known { target: marker_target.clone(), environ });
+        let Some(watch) = &mut self.watch else { return News::default() };
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);
         self.news(drained)
+    }
+
+    /// What was kept of the environment of a target when it came, or executed its program.
+    pub(super) fn environ(&self, pid: u32) -> Option<Environ> {
+        self.targets.get(&pid)?.environ.clone()
+    }
+
+    /// True for a note about markers of a target that had ended when it was looked at, which were watched all the time.
+    pub(super) fn are_seen(&self, note: &Missing, context: &Context) -> bool {
+        let has_ended = context.own.state.as_ref().is_none_or(|state| state.starts_with(['Z', 'X']));
+        self.watch.is_some() && has_ended && note.field.starts_with("markers.")
     }
 
     /// Watches for a target no more.
@@ -132,7 +150,7 @@ impl Markers {
         for MarkerEvent { target, file, writer } in events {
             let Some(known) = self.targets.get(&target) else { continue };
             let mut notes = Vec::new();
-            let marker = judge(&file, known, clock::unix_s(), &redact_text, &mut notes);
+            let marker = judge(&file, &known.target, clock::unix_s(), &redact_text, &mut notes);
             news.missing.extend(notes.into_iter().map(|note| (target, note)));
             news.seen.push(Seen { target, marker, writer });
         }

@@ -20,18 +20,20 @@ mod timings;
 use std::{
     collections::HashMap,
     io::{self, Write},
+    sync::Arc,
     time::Duration,
 };
 
 use forensics_incident::{
     assembly::{Assembler, HostFacts},
-    model::{Incident, Process, ProcessKey},
+    model::{Facts, Incident, Process, ProcessKey},
 };
 
 use crate::{
     cli::ShowCmdline,
     host::{
         clock,
+        markers::MarkerSpec,
         proc::{self, Forebears},
         systemd::timing::Wanted,
     },
@@ -70,6 +72,8 @@ pub struct Settings {
     pub events: bool,
     /// What the services want of their managers at a stop, when that is known.
     pub drain: Option<Wanted>,
+    /// The marker files to look for.
+    pub markers: Arc<[MarkerSpec]>,
 }
 
 /// What happened while records were taken in.
@@ -97,6 +101,8 @@ pub struct Session<W: Write> {
     relays: Relays,
     markers: Markers,
     timings: Timings,
+    /// What closed before the manager of its unit had answered.
+    untimed: Vec<Facts>,
     evidence: Evidence,
     losses: Losses,
 }
@@ -110,6 +116,7 @@ impl<W: Write> Session<W> {
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
         let drain = settings.drain;
+        let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);
         let programs = config::kernel(&settings);
@@ -140,8 +147,9 @@ impl<W: Write> Session<W> {
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
             relays: Relays::default(),
-            markers: Markers::start(),
+            markers,
             timings: Timings::new(drain),
+            untimed: Vec::new(),
             evidence: Evidence::start(),
             losses: Losses::default(),
         })
@@ -238,6 +246,19 @@ impl<W: Write> Session<W> {
         self.take_in(batch)
     }
 
+    /// Reports what still waits for a manager, without its answer. To be called when the run ends.
+    ///
+    /// # Errors
+    ///
+    /// The report could not be written.
+    pub fn finish(&mut self) -> io::Result<Progress> {
+        let mut progress = Progress::default();
+        for facts in std::mem::take(&mut self.untimed) {
+            self.report(facts, &mut progress)?;
+        }
+        Ok(progress)
+    }
+
     /// Takes in all records that are there, without waiting.
     ///
     /// # Errors
@@ -253,6 +274,7 @@ impl<W: Write> Session<W> {
         // What was announced before a signal must be known when that signal is judged.
         let news = self.markers.take();
         self.handle_news(news, &mut progress)?;
+        self.report_timed(&mut progress)?;
         self.take_records(batch.records, &mut progress)?;
         if batch.drained {
             self.notice_losses(&mut progress)?;

@@ -27,17 +27,37 @@ impl<W: Write> Session<W> {
                     self.take_context(target, signal, progress)?;
                 }
                 Output::Closed(closed) => {
-                    let timing = self.timings.of(&closed.target);
                     let decisive = closed.decisive;
-                    let mut facts = Facts { timing, ..Facts::new(&self.host, host::new_id(), *closed) };
+                    let mut facts = Facts::new(&self.host, host::new_id(), *closed);
                     self.evidence.complete(&mut facts, decisive);
-                    let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
-                    let incident = Incident { facts, verdict };
-                    self.reporter.incident(&incident)?;
-                    progress.closed.push(incident);
+                    if self.timings.is_pending(&facts.target) {
+                        self.untimed.push(facts);
+                    } else {
+                        self.report(facts, progress)?;
+                    }
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Reports what waited for the manager of its unit, which has answered.
+    pub(super) fn report_timed(&mut self, progress: &mut Progress) -> io::Result<()> {
+        let (waiting, timed) = std::mem::take(&mut self.untimed)
+            .into_iter()
+            .partition(|facts: &Facts| self.timings.is_pending(&facts.target));
+        self.untimed = waiting;
+        let timed: Vec<Facts> = timed;
+        timed.into_iter().try_for_each(|facts| self.report(facts, progress))
+    }
+
+    /// Judges what happened, and reports it.
+    pub(super) fn report(&mut self, facts: Facts, progress: &mut Progress) -> io::Result<()> {
+        let facts = Facts { timing: self.timings.of(&facts.target), ..facts };
+        let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
+        let incident = Incident { facts, verdict };
+        self.reporter.incident(&incident)?;
+        progress.closed.push(incident);
         Ok(())
     }
 
@@ -49,8 +69,14 @@ impl<W: Write> Session<W> {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
-        let Snapshot { context, markers, missing } =
-            context::take(target, signal, self.settings.show_cmdline, self.markers.specs());
+        let Snapshot { context, markers, mut missing } = context::take(
+            target,
+            self.markers.environ(key.pid),
+            signal,
+            self.settings.show_cmdline,
+            self.markers.specs(),
+        );
+        missing.retain(|note| !self.markers.are_seen(note, &context));
         self.push(Input::Context { target: key, context: Box::new(context), missing }, progress)?;
         for marker in markers {
             self.push(Input::Marker { target: key, marker }, progress)?;

@@ -24,6 +24,9 @@ use crate::{
 /// How many processes are remembered.
 const MAX_REMEMBERED: usize = 8192;
 
+/// Entries of the lineage that are looked through at most: twice what the map holds.
+const MAX_LINEAGE: usize = 32_768;
+
 /// What is remembered of a process: what does not change with each record.
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -86,8 +89,18 @@ impl Processes {
         if let Ok(process) = self.read(pid) {
             return Some(process);
         }
-        let key = *self.order.iter().rev().find(|key| key.pid == pid)?;
-        Some(self.ancestor(key, String::new()))
+        let key =
+            self.made_last(pid).or_else(|| self.order.iter().rev().find(|key| key.pid == pid).copied())?;
+        let ancestors = self.ancestors(key, &[]);
+        Some(Process { ancestors, ..self.ancestor(key, String::new()) })
+    }
+
+    /// The last process that was made with this pid since the agent is there. Looks through the whole lineage, some
+    /// milliseconds, so it is for those few of whom nothing but the pid is known.
+    fn made_last(&self, pid: u32) -> Option<ProcessKey> {
+        // Bounded, since a map that changes meanwhile may begin anew.
+        let keys = self.lineage.keys().take(MAX_LINEAGE).filter_map(Result::ok);
+        keys.map(records::process_key).filter(|key| key.pid == pid).max_by_key(|key| key.start_boot_ns)
     }
 
     /// Remembers every process that is there now, so that one that ends later is still known.

@@ -17,9 +17,10 @@ use crate::host::systemd::{
 #[derive(Default)]
 pub(super) struct Timings {
     wanted: Option<Wanted>,
-    known: HashMap<String, Timing>,
+    /// None for those that cannot be told.
+    known: HashMap<String, Option<Timing>>,
     asked: HashSet<String>,
-    asking: JoinSet<Option<(String, Timing)>>,
+    asking: JoinSet<(String, Option<Timing>)>,
 }
 
 impl Timings {
@@ -37,29 +38,34 @@ impl Timings {
         }
         let (path, pid) = (path.clone(), target.pid);
         self.asking.spawn(async move {
-            match check(&place, Some(pid), wanted).await {
-                Ok((alignment, _)) => Some((path, alignment.timing)),
-                Err(error) => {
-                    log::info!("the stop timing of {} is not known: {error}", place.unit);
-                    None
-                }
-            }
+            let checked = check(&place, Some(pid), wanted).await;
+            let timing = checked
+                .inspect_err(|error| log::info!("the stop timing of {} is not known: {error}", place.unit))
+                .map(|(alignment, _)| alignment.timing);
+            (path, timing.ok())
         });
     }
 
     /// Waits for an answer.
     pub(super) async fn answer(&mut self) {
         match self.asking.join_next().await {
-            Some(Ok(Some((path, timing)))) => {
+            Some(Ok((path, timing))) => {
                 self.known.insert(path, timing);
             }
-            Some(_) => {}
+            // It panicked, and its path is lost with it: nobody may wait for that.
+            Some(Err(_)) => self.known.extend(self.asked.iter().map(|path| (path.clone(), None))),
             None => std::future::pending().await,
         }
     }
 
+    /// True while the manager of a target has not answered yet, for 2 s at most.
+    pub(super) fn is_pending(&self, target: &Process) -> bool {
+        let path = target.cgroup.as_ref();
+        path.is_some_and(|path| self.asked.contains(path) && !self.known.contains_key(path))
+    }
+
     /// What is known of a target's unit.
     pub(super) fn of(&self, target: &Process) -> Option<Timing> {
-        self.known.get(target.cgroup.as_ref()?).cloned()
+        self.known.get(target.cgroup.as_ref()?)?.clone()
     }
 }

@@ -101,6 +101,9 @@ fn of_marker(case: &Case<'_>, marker: &Marker) -> String {
         {
             ", but it comes from its own unit and says nothing of who asked"
         }
+        (true, Some((_, sender)), None) if role(sender, case.target()) == Some(Role::Manager) => {
+            ", but nothing shows that its writer asked the service manager"
+        }
         (true, Some(_), None) => ", but the signal came from somebody else",
     };
     let actor = match (marker.names_target, announcer_pid(marker)) {
@@ -121,8 +124,9 @@ fn announcement<'a>(case: &Case<'a>, marker: &'a Marker) -> Option<Announcement<
     let writer = marker.writer.as_ref().filter(|writer| !writer.is(target));
 
     if role(sender, target) == Some(Role::Manager) {
-        // What ExecStop= writes is the manager's own doing, and of an unknown writer nobody can tell that it is not.
-        let writer = writer.filter(|writer| !is_of_unit(writer, target))?;
+        // What ExecStop= writes is the manager's own doing, and of a writer whose place is not known nobody can tell that it
+        // is not.
+        let writer = writer.filter(|writer| is_outside_unit(writer, target))?;
         return found(writer, Tie::Manager);
     }
     let line = || {
@@ -209,6 +213,14 @@ fn is_of_unit(process: &Process, target: &Process) -> bool {
         own != "/" && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     same_unit || target.cgroup.as_ref().is_some_and(below)
+}
+
+/// True for a process that is known to run elsewhere: it does, or a process that made it does. A manager runs commands of
+/// any unit, so from there on nothing can be told.
+fn is_outside_unit(process: &Process, target: &Process) -> bool {
+    let line = std::iter::once(process).chain(&process.ancestors);
+    let mut known = line.take_while(|one| !one.is_service_manager()).filter(|one| one.cgroup.is_some());
+    !is_of_unit(process, target) && known.next().is_some_and(|placed| !is_of_unit(placed, target))
 }
 
 fn noun(kind: MarkerKind) -> &'static str {

@@ -92,8 +92,9 @@ fn collect(
     loop {
         match sections.recv_timeout(enough.saturating_duration_since(Instant::now())) {
             Ok(section) => block.add(section),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
+            // Whoever looked around stopped where the time was up.
+            Err(RecvTimeoutError::Disconnected) if Instant::now() < enough => return None,
+            Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {
                 return Some(format!("incomplete: {} ms were not enough", request.timeout.as_millis()));
             }
         }

@@ -1,3 +1,4 @@
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
@@ -102,11 +103,18 @@ pub(super) fn read_open(file: BorrowedFd<'_>, owners: &[u32], cap: usize) -> Res
     Ok(FileImage { bytes, modified: modified(&stat) })
 }
 
-/// True when the path is known to lead nowhere without asking a file server or a disk (`RESOLVE_CACHED`, Linux 5.12).
-pub(super) fn is_known_absent(root: BorrowedFd<'_>, path: &[u8]) -> bool {
-    let resolve = RESOLVE | ResolveFlags::CACHED;
-    let opened = rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+/// True when an absolute path, seen from the agent's own root, is known to lead nowhere without asking a file server or a
+/// disk (`RESOLVE_CACHED`, Linux 5.12).
+pub(super) fn is_known_absent(path: &[u8]) -> bool {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    let opened = rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
     matches!(opened, Err(Errno::NOENT))
+}
+
+/// Opens a root for `openat2(2)`.
+pub(super) fn open_root(dir: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, path, flags, Mode::empty())
 }
 
 /// Absolute paths start at the target's root, `..` ends there, and no link of any kind is followed.

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use forensics_incident::model::{Marker, Missing};
 use serde_json::Value;
 
@@ -71,6 +73,10 @@ pub fn judge(
     notes: &mut Vec<Missing>,
 ) -> Marker {
     let text = String::from_utf8_lossy(&file.image.bytes);
+    if matches!(text, Cow::Owned(_)) {
+        let path = String::from_utf8_lossy(&file.path);
+        notes.push(missing(&file.spec, format!("{path} is not UTF-8: what is not was replaced")));
+    }
     let content: Option<Value> = match serde_json::from_str(&text) {
         Ok(content) => Some(content),
         Err(error) => {
@@ -279,9 +285,12 @@ mod tests {
         let spec = MarkerSpec::builtin().remove(0);
         let image = FileImage { bytes: b"{\"target_pid\": 123, \"by\": \"\xff\"}".to_vec(), modified: NOW };
         let file = MarkerFile { spec, path: b"/h/\xff".to_vec(), hermes_home: None, image };
-        let marker = judge(&file, &target(), NOW, &str::to_owned, &mut Vec::new());
+        let mut notes = Vec::new();
+        let marker = judge(&file, &target(), NOW, &str::to_owned, &mut notes);
         assert!(marker.names_target);
         assert_eq!(marker.path, "/h/\u{fffd}");
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        assert_eq!(note.why, "/h/\u{fffd} is not UTF-8: what is not was replaced");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::fs::CWD;
 
 use super::MarkerSpec;
-use super::file::{FileError, read_file};
+use super::file::{FileError, open_root, read_file};
 
 /// Largest `/etc/passwd` that is read, bytes.
 const PASSWD_CAP: usize = 1 << 20;
@@ -23,9 +25,18 @@ pub enum HomeError {
     Placeholder(String),
 }
 
+/// Beneath which root the paths of a target mean something.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Root<'a> {
+    /// The agent's own, which is opened only where it is needed.
+    Own,
+    /// That of the target.
+    Of(BorrowedFd<'a>),
+}
+
 /// Makes the paths of one target, and looks its home up once at most.
 pub(super) struct Paths<'a> {
-    pub(super) root: BorrowedFd<'a>,
+    pub(super) root: Root<'a>,
     pub(super) uid: u32,
     pub(super) hermes_home: Option<&'a [u8]>,
     pub(super) home: Option<Result<Vec<u8>, HomeError>>,
@@ -78,8 +89,12 @@ fn absolute(path: Vec<u8>) -> Result<Vec<u8>, HomeError> {
     }
 }
 
-fn lookup_home(root: BorrowedFd<'_>, uid: u32) -> Result<Vec<u8>, HomeError> {
-    let passwd = read_file(root, b"/etc/passwd", &[uid, 0], PASSWD_CAP);
+fn lookup_home(root: Root<'_>, uid: u32) -> Result<Vec<u8>, HomeError> {
+    let read = |root: BorrowedFd<'_>| read_file(root, b"/etc/passwd", &[uid, 0], PASSWD_CAP);
+    let passwd = match root {
+        Root::Own => open_root(CWD, c"/").map_err(FileError::from).and_then(|root| read(root.as_fd())),
+        Root::Of(root) => read(root),
+    };
     match passwd {
         Ok(image) => home_in_passwd(&image.bytes, uid).ok_or(HomeError::NoHome(uid)),
         Err(FileError::Absent) => Err(HomeError::NoHome(uid)),
@@ -100,8 +115,6 @@ fn home_in_passwd(text: &[u8], uid: u32) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd as _;
-
     use super::*;
 
     #[test]
@@ -116,12 +129,11 @@ mod tests {
 
     #[test]
     fn placeholders() {
-        let root = std::fs::File::open("/").unwrap();
         let path_of = |hermes_home: Option<&[u8]>, path: &str| {
             let mut spec = MarkerSpec::builtin().remove(0);
             spec.path = path.to_owned();
             let home = Some(Ok(b"/home/u".to_vec()));
-            Paths { root: root.as_fd(), uid: 1, hermes_home, home }.path_of(&spec)
+            Paths { root: Root::Own, uid: 1, hermes_home, home }.path_of(&spec)
         };
         assert_eq!(path_of(None, "%H/a%%b"), Ok(b"/home/u/.hermes/a%b".to_vec()));
         assert_eq!(path_of(Some(b"/x"), "%H/a"), Ok(b"/x/a".to_vec()));

@@ -1,15 +1,14 @@
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forensics_incident::model::Missing;
-use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::MarkerSpec;
-use super::file::{FileError, FileImage, MARKER_CAP, is_known_absent, read_file};
+use super::file::{FileError, FileImage, MARKER_CAP, is_known_absent, open_root, read_file};
 use super::judge::MarkerTarget;
-use super::paths::{HomeError, Paths};
+use super::paths::{HomeError, Paths, Root};
 use crate::host::deadline::run_within;
 use crate::host::proc::ProcDir;
 
@@ -40,10 +39,7 @@ pub struct Found {
 
 /// Looks for the markers of a target, for 200 ms at most. `dir` pins the process that `target` describes.
 pub fn read_files(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSpec]>) -> Found {
-    if is_in_own_root(dir)
-        && let Ok(root) = open_root(CWD, c"/")
-        && is_nothing_there(&root, target, specs)
-    {
+    if is_in_own_root(dir) && is_nothing_there(target, specs) {
         return Found::default();
     }
     let result = dir.as_fd().try_clone_to_owned().map_err(|error| error.to_string()).and_then(|dir| {
@@ -81,7 +77,7 @@ pub(super) fn locate(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSp
         let (target, specs) = (target.clone(), Arc::clone(specs));
         move || -> Result<_, Errno> {
             let root = open_root(&dir, c"root")?;
-            let mut paths = paths(&root, &target);
+            let mut paths = paths(Root::Of(root.as_fd()), &target);
             let mut located = Located { hermes_home: paths.hermes_home().ok(), ..Located::default() };
             for spec in specs.iter() {
                 match paths.path_of(spec) {
@@ -100,24 +96,18 @@ pub(super) fn locate(dir: &ProcDir, target: &MarkerTarget, specs: &Arc<[MarkerSp
     }
 }
 
-/// Opens a root for `openat2(2)`.
-pub(super) fn open_root(dir: impl AsFd, path: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(dir, path, flags, Mode::empty())
-}
-
 /// The common case, answered from the kernel's memory alone and so without a helper thread: no marker exists.
-fn is_nothing_there(root: &OwnedFd, target: &MarkerTarget, specs: &[MarkerSpec]) -> bool {
+fn is_nothing_there(target: &MarkerTarget, specs: &[MarkerSpec]) -> bool {
     // /etc/passwd is read here only because this is the agent's own root, which it could not live without.
-    let mut paths = paths(root, target);
+    let mut paths = paths(Root::Own, target);
     specs.iter().all(|spec| match paths.path_of(spec) {
-        Ok(path) => is_known_absent(root.as_fd(), &path),
+        Ok(path) => is_known_absent(&path),
         Err(_) => false,
     })
 }
 
-fn paths<'a>(root: &'a OwnedFd, target: &'a MarkerTarget) -> Paths<'a> {
-    Paths { root: root.as_fd(), uid: target.uid, hermes_home: target.hermes_home.as_deref(), home: None }
+fn paths<'a>(root: Root<'a>, target: &'a MarkerTarget) -> Paths<'a> {
+    Paths { root, uid: target.uid, hermes_home: target.hermes_home.as_deref(), home: None }
 }
 
 /// Looks for the markers beneath the root of the process; may hang.
@@ -132,7 +122,7 @@ fn look(dir: &OwnedFd, target: &MarkerTarget, specs: &[MarkerSpec]) -> Found {
             };
         }
     };
-    let mut paths = paths(&root, target);
+    let mut paths = paths(Root::Of(root.as_fd()), target);
     let hermes_home = paths.hermes_home().ok();
     let mut found = Found::default();
     for spec in specs {
@@ -167,5 +157,5 @@ fn is_in_own_root(dir: &ProcDir) -> bool {
     static OWN: OnceLock<Option<Vec<u8>>> = OnceLock::new();
     let own = OWN.get_or_init(|| ProcDir::open(std::process::id()).ok()?.link(c"ns/mnt").ok());
     // The path of the root is printed as seen from the agent's own root.
-    own.is_some() && dir.link(c"ns/mnt").ok() == *own && dir.link(c"root").is_ok_and(|root| root == b"/")
+    own.as_ref().is_some_and(|own| dir.is_link_to(c"ns/mnt", own) && dir.is_link_to(c"root", b"/"))
 }

@@ -1,9 +1,12 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::host::deadline::run_within;
 
 /// Why a process could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +109,42 @@ impl ProcDir {
         Ok(more)
     }
 
+    /// Reads a file that the kernel takes from the memory of the process (`cmdline`, `environ`), otherwise as
+    /// [`ProcDir::read`].
+    ///
+    /// The kernel waits for the lock of that memory, and a process that waits for a dead file server may hold it for ever.
+    /// So of a process that `waits` uninterruptibly (state `D`) it is read by a helper, which is given 50 ms.
+    ///
+    /// # Errors
+    /// As [`ProcDir::read`]; `ETIMEDOUT` when the time is up.
+    pub fn read_memory(
+        &self,
+        file: &'static CStr,
+        buffer: &mut Vec<u8>,
+        cap: usize,
+        waits: bool,
+    ) -> Result<bool, Errno> {
+        if !waits {
+            return self.read(file, buffer, cap);
+        }
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)?;
+        let dir = ProcDir { pid: self.pid, fd };
+        let read = run_within(MEMORY_DEADLINE, move || {
+            let mut bytes = Vec::new();
+            dir.read(file, &mut bytes, cap).map(|more| (bytes, more))
+        });
+        let more;
+        (*buffer, more) = read.unwrap_or(Err(Errno::TIMEDOUT))?;
+        Ok(more)
+    }
+
+    /// Whether a symbolic link is known to point to `expected`, without memory of its own.
+    pub fn is_link_to(&self, name: &CStr, expected: &[u8]) -> bool {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
+        let target = rustix::fs::readlinkat_raw(&self.fd, name, buffer.as_mut_slice());
+        target.is_ok_and(|(target, _)| *target == *expected)
+    }
+
     /// Where a symbolic link points, as the kernel prints it.
     ///
     /// # Errors
@@ -121,6 +160,9 @@ impl AsFd for ProcDir {
         self.fd.as_fd()
     }
 }
+
+/// How long the memory of a process that waits uninterruptibly may take.
+const MEMORY_DEADLINE: Duration = Duration::from_millis(50);
 
 /// Bytes asked for at first: more than `stat`, `status`, `cgroup` and most command lines ever hold.
 const FIRST_READ: usize = 4096 + 1;

@@ -1,3 +1,5 @@
+use std::ffi::CStr;
+
 use super::dir::ProcDir;
 use rustix::io::Errno;
 
@@ -18,12 +20,12 @@ pub struct Environ {
 const ENVIRON_CAP: usize = 2 << 20;
 
 impl Environ {
-    /// Reads `/proc/PID/environ` into `buffer` and picks from it.
+    /// Reads `/proc/PID/environ` into `buffer` and picks from it; `waits` as for [`ProcDir::read_memory`].
     ///
     /// # Errors
-    /// `EACCES` without the right to ptrace the process, `ESRCH` or `ENOENT` when it is gone.
-    pub fn read(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<Environ, Errno> {
-        dir.read(c"environ", buffer, ENVIRON_CAP)?;
+    /// `EACCES` without the right to ptrace the process, `ESRCH` or `ENOENT` when it is gone, `ETIMEDOUT`.
+    pub fn read(dir: &ProcDir, buffer: &mut Vec<u8>, waits: bool) -> Result<Environ, Errno> {
+        dir.read_memory(c"environ", buffer, ENVIRON_CAP, waits)?;
         let environ = Environ::parse(buffer);
         buffer.clear();
         Ok(environ)
@@ -33,7 +35,11 @@ impl Environ {
     /// and an empty value counts as none.
     pub fn parse(bytes: &[u8]) -> Environ {
         let mut environ = Environ::default();
-        for entry in bytes.split(|&b| b == 0) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // Finds the NUL a word at a time, where a closure would look at each byte. The last entry may be cut off.
+            let entry = CStr::from_bytes_until_nul(rest).map_or(rest, CStr::to_bytes);
+            rest = rest.get(entry.len() + 1..).unwrap_or_default();
             if let Some(value) = entry.strip_prefix(b"INVOCATION_ID=") {
                 environ.invocation_id.get_or_insert_with(|| lossy(value));
             } else if let Some(value) = entry.strip_prefix(b"JOURNAL_STREAM=") {

@@ -113,7 +113,7 @@ fn read_alone(
     let loginuid = reader.read("loginuid", c"loginuid", 64).and_then(|(bytes, _)| login_uid(bytes));
     let cgroup = reader.read("cgroup", c"cgroup", CGROUP_CAP).and_then(|(bytes, _)| cgroup_path(bytes));
     let exe = reader.exe();
-    let cmdline = reader.read("argv", c"cmdline", CMDLINE_CAP).map(|(bytes, cut)| Cmdline::parse(bytes, cut));
+    let cmdline = reader.cmdline(status.waits());
     let cmdline = cmdline.filter(|cmdline| !cmdline.argv.is_empty());
 
     let process = Process {
@@ -154,8 +154,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn cmdline(&mut self, waits: bool) -> Option<Cmdline> {
+        let read = self.dir.read_memory(c"cmdline", self.buffer, CMDLINE_CAP, waits);
+        self.keep("argv", c"cmdline", read).map(|(bytes, cut)| Cmdline::parse(bytes, cut))
+    }
+
     fn read(&mut self, field: &str, file: &CStr, cap: usize) -> Option<(&[u8], bool)> {
-        match self.dir.read(file, self.buffer, cap) {
+        let read = self.dir.read(file, self.buffer, cap);
+        self.keep(field, file, read)
+    }
+
+    /// What was read, and a note of why it was not.
+    fn keep(&mut self, field: &str, file: &CStr, read: Result<bool, Errno>) -> Option<(&[u8], bool)> {
+        match read {
             Ok(more) => Some((self.buffer.as_slice(), more)),
             // The file does not exist in every kernel (loginuid needs auditing); the process may be a zombie.
             Err(Errno::NOENT | Errno::SRCH) => None,

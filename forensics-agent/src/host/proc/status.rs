@@ -20,6 +20,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// True for a process that waits uninterruptibly, see [`super::ProcDir::read_memory`].
+    pub fn waits(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.starts_with('D'))
+    }
+
     /// Reads the file; a line that is absent or not understood leaves its field empty.
     pub fn parse(text: &[u8]) -> Status {
         let mut status = Status::default();

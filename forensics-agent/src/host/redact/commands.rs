@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::is_one_of;
+
 /// Which part of a value is the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -161,7 +163,7 @@ impl Command {
             return None;
         }
         let rules = OPTIONS.iter().filter(|(commands, subcommand, ..)| {
-            commands.contains(&self.name.as_str())
+            is_one_of(commands, &self.name)
                 && (subcommand.is_empty() || self.subcommands.iter().any(|(seen, _)| seen == subcommand))
         });
         for &(_, _, options, form, part) in rules {
@@ -193,7 +195,7 @@ impl Command {
         !word.starts_with('-')
             && !word.trim_end_matches('=').contains('=')
             && OPERANDS.iter().any(|&(commands, subcommand, nth)| {
-                commands.contains(&self.name.as_str())
+                is_one_of(commands, &self.name)
                     && self.subcommands.iter().any(|&(seen, count)| seen == subcommand && count + 1 == nth)
             })
     }
@@ -219,17 +221,17 @@ impl Command {
             // `env A=b mysql`: an assignment is no command.
             if !word.contains('=') {
                 let subcommands =
-                    OPERANDS.iter().filter(|(c, s, _)| s.is_empty() && c.contains(&base)).count();
+                    OPERANDS.iter().filter(|(c, s, _)| s.is_empty() && is_one_of(c, base)).count();
                 *self = Self {
                     name: base.to_owned(),
-                    inspector: INSPECTORS.contains(&base),
+                    inspector: is_one_of(&INSPECTORS, base),
                     subcommands: if subcommands > 0 { vec![("", 0)] } else { Vec::new() },
                     setting: false,
                 };
             }
             return;
         }
-        if STARTERS.contains(&self.name.as_str()) {
+        if is_one_of(&STARTERS, &self.name) {
             *self = Self { name: base.to_owned(), ..Self::default() };
             return;
         }
@@ -242,7 +244,7 @@ impl Command {
         if let Some(subcommand) = known.filter(|k| self.subcommands.iter().all(|(seen, _)| seen != k)) {
             self.subcommands.push((subcommand, 0));
         }
-        if SETTERS.contains(&self.name.as_str()) && matches!(word, "set" | "config" | "config:set") {
+        if is_one_of(&SETTERS, &self.name) && matches!(word, "set" | "config" | "config:set") {
             self.setting = true;
         }
     }
@@ -258,8 +260,8 @@ pub(super) enum Taken {
 }
 
 fn is_known(base: &str) -> bool {
-    PLAIN.contains(&base)
-        || SETTERS.contains(&base)
-        || OPTIONS.iter().any(|rule| rule.0.contains(&base))
-        || OPERANDS.iter().any(|rule| rule.0.contains(&base))
+    is_one_of(&PLAIN, base)
+        || is_one_of(&SETTERS, base)
+        || OPTIONS.iter().any(|rule| is_one_of(rule.0, base))
+        || OPERANDS.iter().any(|rule| is_one_of(rule.0, base))
 }

@@ -1,5 +1,7 @@
 //! Names of options, variables, parameters and headers: which of them announce a secret.
 
+use super::is_one_of;
+
 /// Endings of a segment that make the whole name secret: `PGPASSWORD`, `clientsecret`, `authToken`.
 const ENDINGS: [&str; 9] =
     ["password", "passwd", "passphrase", "passcode", "secret", "token", "apikey", "privatekey", "credential"];
@@ -112,21 +114,25 @@ pub(super) fn is_secret(name: &str) -> bool {
     if name.len() > MAX_NAME {
         return false;
     }
-    let segments = segments(name);
-    let Some(last) = segments.last() else { return false };
-    if HARMLESS_ENDS.contains(&last.as_str()) || segments.first().is_some_and(|first| first == "no") {
+    let lower = segments(name);
+    let segments = || lower.split(SEPARATOR).filter(|segment| !segment.is_empty());
+    let (Some(first), Some(last)) = (segments().next(), segments().next_back()) else { return false };
+    if is_one_of(&HARMLESS_ENDS, last) || first == "no" {
         return false;
     }
     // Counts of language model tokens: `--max-tokens 4096`.
-    let counts = segments.iter().any(|s| matches!(s.as_str(), "max" | "min" | "num" | "n"));
-    if counts && matches!(last.as_str(), "token" | "tokens") {
+    let counts = segments().any(|segment| matches!(segment, "max" | "min" | "num" | "n"));
+    if counts && matches!(last, "token" | "tokens") {
         return false;
     }
-    let key = matches!(last.as_str(), "key" | "keys")
-        && segments.iter().rev().nth(1).is_some_and(|owner| KEY_OWNERS.contains(&owner.as_str()));
-    key || segments.iter().any(|segment| {
+    let key = matches!(last, "key" | "keys")
+        && segments().rev().nth(1).is_some_and(|owner| is_one_of(&KEY_OWNERS, owner));
+    key || segments().any(|segment| {
         let singular = segment.strip_suffix('s').unwrap_or(segment);
-        SEGMENTS.contains(&segment.as_str()) || ENDINGS.iter().any(|ending| singular.ends_with(ending))
+        let ends = |ending: &&str| {
+            singular.as_bytes().last() == ending.as_bytes().last() && singular.ends_with(*ending)
+        };
+        is_one_of(&SEGMENTS, segment) || ENDINGS.iter().any(ends)
     })
 }
 
@@ -158,22 +164,26 @@ fn is_reference(value: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// The parts of a name in lower case: `spring.dataSource_key` has four.
-fn segments(name: &str) -> Vec<String> {
-    let mut segments = vec![String::new()];
+/// What stands between the parts of a name.
+const SEPARATOR: char = '-';
+
+/// The parts of a name in lower case, some of them empty: `spring.dataSource_key` has four.
+fn segments(name: &str) -> String {
+    let mut lower = String::with_capacity(2 * name.len());
     let mut previous_lower = false;
     for c in name.chars() {
         let separator = !c.is_alphanumeric();
         if separator || (c.is_uppercase() && previous_lower) {
-            segments.push(String::new());
+            lower.push(SEPARATOR);
         }
         previous_lower = c.is_lowercase();
-        if let (false, Some(segment)) = (separator, segments.last_mut()) {
-            segment.extend(c.to_lowercase());
+        if c.is_ascii() && !separator {
+            lower.push(c.to_ascii_lowercase());
+        } else if !separator {
+            lower.extend(c.to_lowercase());
         }
     }
-    segments.retain(|segment| !segment.is_empty());
-    segments
+    lower
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub fn snapshot_shutdown_context(
     if let Some(tgid) = own.status.tgid.filter(|&tgid| tgid != pid) {
         return Err(ProcError::Thread { tid: pid, tgid });
     }
-    let environ = Environ::read(&dir, &mut buffer).unwrap_or_else(|errno| {
+    let environ = Environ::read(&dir, &mut buffer, own.status.waits()).unwrap_or_else(|errno| {
         missing.push(note("environ", format!("cannot read /proc/{pid}/environ: {errno}")));
         Environ::default()
     });
@@ -111,8 +111,13 @@ pub fn snapshot_shutdown_context(
     Ok(snapshot)
 }
 
-/// The context of a process that is gone, from what was known of it.
-pub fn context_of_known(process: &Process, signal: Option<i64>, surroundings: &Surroundings<'_>) -> Context {
+/// The context of a process that is gone, from what was known of it and of its environment.
+pub fn context_of_known(
+    process: &Process,
+    environ: Environ,
+    signal: Option<i64>,
+    surroundings: &Surroundings<'_>,
+) -> Context {
     let ppid = process.ppid.unwrap_or(0);
     let known = |process: &Process| of_known(process, surroundings.redact);
     let parent = process.parent().filter(|parent| parent.pid == ppid);
@@ -125,10 +130,12 @@ pub fn context_of_known(process: &Process, signal: Option<i64>, surroundings: &S
         own: known(process),
         signal: signal_name(signal),
         signal_num: signal,
+        under_systemd: environ.invocation_id.is_some() || ppid == 1,
+        systemd_invocation_id: environ.invocation_id,
+        systemd_journal_stream: environ.journal_stream,
         systemd_unit: process.unit.clone(),
         ts,
         ts_monotonic,
-        under_systemd: ppid == 1,
         ..Context::default()
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn summarize(
     let pid = dir.pid();
     dir.read(c"status", buffer, 1 << 20).map_err(|errno| ProcError::from_errno(pid, "status", errno))?;
     let status = Status::parse(buffer);
-    let cmdline = dir.read(c"cmdline", buffer, CMDLINE_CAP).ok().map(|cut| Cmdline::parse(buffer, cut).argv);
+    let cmdline = dir.read_memory(c"cmdline", buffer, CMDLINE_CAP, status.waits()).ok();
+    let cmdline = cmdline.map(|cut| Cmdline::parse(buffer, cut).argv);
     let shown = ProcessSummary {
         cmdline: cmdline.and_then(|argv| shorten(&redact(&argv))),
         name: status.name.clone(),

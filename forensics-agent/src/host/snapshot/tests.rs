@@ -171,9 +171,27 @@ fn a_process_that_is_gone_is_told_from_memory() {
     };
     let gone = snapshot_shutdown_context(known.pid, Some(15), &surroundings);
     assert_eq!(gone, Err(ProcError::NotFound { pid: known.pid }));
-    let context = context_of_known(&known, Some(15), &surroundings);
+    let environ = Environ { invocation_id: Some("abc".to_owned()), ..Environ::default() };
+    let context = context_of_known(&known, environ, Some(15), &surroundings);
+    assert_eq!((context.systemd_invocation_id.as_deref(), context.under_systemd), (Some("abc"), true));
     assert_eq!(context.own.cmdline.as_deref(), Some("sh -c echo; read _ [redacted]"));
     assert_eq!(context.parent.pid, std::process::id());
     assert!(context.parent.cmdline.is_some());
     assert_eq!(context.own.state, None);
+}
+
+#[test]
+fn a_tracer_is_named() {
+    let victim = Victim::start(&[], &[]);
+    let pid = libc::pid_t::try_from(victim.pid()).unwrap();
+    // SAFETY: PTRACE_SEIZE takes no memory of ours; the victim is our child, and is killed before this thread ends.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) };
+    assert_eq!(seized, 0, "{}", std::io::Error::last_os_error());
+    let context = snapshot(victim.pid(), Some(9)).context;
+    // What traces is a thread, and that is what the kernel names.
+    let thread = u32::try_from(rustix::thread::gettid().as_raw_pid()).unwrap();
+    assert_eq!(context.tracer_pid, Some(thread));
+    let tracer = context.tracer.unwrap();
+    assert_eq!((tracer.pid, tracer.ppid), (thread, Some(std::os::unix::process::parent_id())));
+    assert!(tracer.cmdline.is_some() && tracer.uid.is_some() && tracer.state.is_some());
 }

@@ -36,6 +36,7 @@ pub(crate) fn signal(number: u32, mechanism: Mechanism, sender: Option<Process>)
         instruction_pointer: None,
         forbidden_syscall: None,
         claimed_pid: None,
+        relayed: None,
         repeated: 0,
         last_boot_ns: None,
     }

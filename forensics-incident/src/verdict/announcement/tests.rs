@@ -9,7 +9,8 @@ use crate::verdict::{Show, judge};
 const STOPPER: u32 = 4431;
 
 fn shell() -> Process {
-    process(4402, "-bash")
+    let cgroup = Some("/user.slice/user-1000.slice/session-3.scope".to_owned());
+    Process { cgroup, ..process(4402, "-bash") }
 }
 
 fn stopper() -> Process {
@@ -183,6 +184,7 @@ fn what_exec_stop_wrote_is_evidence_only() {
     };
     let own = "/system.slice/gw.service";
     let writer = || under(process(STOPPER, "gw stop"), &[systemd()]);
+    let below = |shell: Process| under(process(STOPPER, "gw stop"), &[shell, systemd()]);
     for (writer, cause) in [
         (Some(of_unit(writer(), own, Some("gw.service"))), Cause::ExternalKill),
         (Some(of_unit(writer(), "/system.slice/gw.service/.control", None)), Cause::ExternalKill),
@@ -190,6 +192,10 @@ fn what_exec_stop_wrote_is_evidence_only() {
         (Some(of_unit(writer(), "/user.slice", None)), Cause::PlannedStop),
         // It may have been ExecStop=.
         (None, Cause::ExternalKill),
+        // Gone before anybody could see where it ran: what made it tells, unless that is the manager.
+        (Some(below(shell())), Cause::PlannedStop),
+        (Some(below(of_unit(shell(), own, Some("gw.service")))), Cause::ExternalKill),
+        (Some(writer()), Cause::ExternalKill),
     ] {
         let target = of_unit(nginx(), own, Some("gw.service"));
         let facts = killed(target, 100.0, SIGTERM, vec![kill(99.9, SIGTERM, systemd())]);
@@ -197,7 +203,8 @@ fn what_exec_stop_wrote_is_evidence_only() {
         assert_eq!(verdict.cause, cause, "{writer:?}");
         let own_doing = "comes from its own unit and says nothing of who asked";
         let said = verdict.evidence.join("\n");
-        assert_eq!(said.contains(own_doing), cause == Cause::ExternalKill && writer.is_some(), "{said}");
+        let is_known = writer.is_some_and(|writer| writer.cgroup.is_some());
+        assert_eq!(said.contains(own_doing), cause == Cause::ExternalKill && is_known, "{said}");
     }
 }
 

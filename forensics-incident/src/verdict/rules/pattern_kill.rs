@@ -56,7 +56,7 @@ fn told(case: &Case<'_>, signal: &Signal, selection: &Selection, met: &Met) -> V
             quote(words)
         )),
         Met::Untested(why) => {
-            said.push(format!("What {} looked for was not compared: {why}.", selection.tool))
+            said.push(format!("What {} looked for was not compared: {why}.", selection.tool));
         }
         _ => {}
     }

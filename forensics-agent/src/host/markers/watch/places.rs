@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustix::fs::StatFs;
 use rustix::io::Errno;
 
-use super::super::file::{FileError, FileImage, MARKER_CAP, open_path, read_file};
-use super::super::read::{Located, locate, missing, open_root};
+use super::super::file::{FileError, FileImage, MARKER_CAP, open_path, open_root, read_file};
+use super::super::read::{Located, locate, missing};
 use super::super::{MarkerFile, MarkerSpec, MarkerTarget};
 use super::directories::Directories;
 use super::fanotify::{Fanotify, Written};

@@ -1,0 +1,30 @@
+//! A real systemd in a container: stop timeouts, stops that were announced, and the diagnostic as a transient unit.
+
+mod announced;
+mod diagnose;
+mod timing;
+
+use std::process::ExitCode;
+
+use harness::{Machine, test};
+
+fn main() -> ExitCode {
+    let code = harness::main(vec![
+        test("aligned_mismatch_and_infinity", timing::aligned_mismatch_and_infinity),
+        test("the_drop_in_puts_it_right", timing::the_drop_in_puts_it_right),
+        test("units_that_are_not_loaded", timing::units_that_are_not_loaded),
+        test("settings_that_change_the_answer", timing::settings_that_change_the_answer),
+        test("what_systemd_does_with_them", timing::what_systemd_does_with_them),
+        test("unit_of_another_user", timing::unit_of_another_user),
+        test("without_a_bus", timing::without_a_bus),
+        test("bus_that_does_not_answer", timing::bus_that_does_not_answer),
+        test("without_a_manager", timing::without_a_manager),
+        test("incident_with_timing", timing::incident_with_timing),
+        test("stop_that_was_announced", announced::stop_that_was_announced),
+        test("marker_of_exec_stop", announced::marker_of_exec_stop),
+        test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
+        test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
+    ]);
+    Machine::power_off();
+    code
+}
