@@ -35,7 +35,10 @@ fn wrapper(on_term: &str) -> Result<(Victim, u32)> {
 fn expect_relayed(incident: &Record, signal: i32, relay: u32, killer: &Killer) -> Result<()> {
     incident.expect_killed(signal)?;
     // timeout(1) sends SIGCONT after it.
-    let is_it = |sent: &serde_json::Value| sent["signal_num"] == signal && sent["sender"]["pid"] == relay;
+    let is_it = |sent: &serde_json::Value| {
+        sent["signal_num"] == signal
+            && *sent.pointer("/sender/pid").unwrap_or(&serde_json::Value::Null) == relay
+    };
     ensure!(incident.list("signals")?.iter().any(is_it), incident.fault("the wrapper did not send it"));
     killer.expect(incident, "verdict.culprit")?;
     incident.expect("verdict.cause", "external-kill")?;

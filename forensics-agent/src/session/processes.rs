@@ -86,11 +86,13 @@ impl Processes {
 
     /// A process of which only the pid is known, and that may be gone: as `/proc` has it, else as it is remembered.
     pub(super) fn by_pid(&mut self, pid: u32) -> Option<Process> {
-        if let Ok(process) = self.read(pid) {
-            return Some(process);
+        // One that has ended and that nobody has waited for yet has no command line any more.
+        let present = self.read(pid).ok();
+        if present.as_ref().is_some_and(|process| process.argv.is_some()) {
+            return present;
         }
-        let key =
-            self.made_last(pid).or_else(|| self.order.iter().rev().find(|key| key.pid == pid).copied())?;
+        let key = self.made_last(pid).or_else(|| self.order.iter().rev().find(|key| key.pid == pid).copied());
+        let Some(key) = key else { return present };
         let ancestors = self.ancestors(key, &[]);
         Some(Process { ancestors, ..self.ancestor(key, String::new()) })
     }
