@@ -111,7 +111,7 @@ fn expect_mechanism(incident: &Record, number: i32, mechanism: &str) -> Result<(
     let signal = signals.iter().find(|signal| signal["signal_num"] == number);
     let signal = signal.context("the signal was not seen").map_err(|error| incident.fault(error))?;
     ensure!(signal["mechanism"] == mechanism, incident.fault(format!("not {mechanism}")));
-    let sender = &signal["sender"]["pid"];
+    let sender = signal.pointer("/sender/pid").unwrap_or(&Value::Null);
     ensure!(
         sender.is_null() || (mechanism == "tgkill" && *sender == *incident.at("target.pid")),
         incident.fault("somebody is called its sender")
