@@ -32,7 +32,11 @@ WantedBy=multi-user.target
 ";
 
 /// Runs every test program as Cargo does, and announces each as Cargo does.
+///
+/// They run as processes of no unit, as they do from a terminal.
 const RUN: &str = r#"#!/bin/bash
+unset INVOCATION_ID JOURNAL_STREAM
+echo $$ > /sys/fs/cgroup/cgroup.procs
 echo "== $(uname -r), $(systemctl --version | head -n 1)"
 for test in /opt/forensics/deps/*; do
     echo "     Running $(basename "$test").rs ($test-0)"

@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::{directory, guest, root};
 use crate::{command, workspace};
 
+/// Where the scripts of tests are, from the root of the workspace.
+const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
+
 /// Builds everything and packs it.
 pub(super) fn build(filter: Option<&str>) -> Result<PathBuf> {
     let tree = directory()?.join("payload");
@@ -41,16 +44,23 @@ pub(super) fn build(filter: Option<&str>) -> Result<PathBuf> {
     }
     ensure!(programs > 0, "Cargo built no test program");
 
-    // Scripts are found where they are in the workspace.
-    let scripts = workspace::root().join("tests/programs");
-    let there = tree.join(scripts.strip_prefix("/").unwrap_or(&scripts));
-    fs::create_dir_all(&there)?;
-    for entry in fs::read_dir(&scripts).context("cannot list tests/programs")?.flatten() {
-        fs::copy(entry.path(), there.join(entry.file_name()))?;
+    for scripts in SCRIPTS {
+        copy_scripts(&workspace::root().join(scripts), &tree)?;
     }
     let archive = directory()?.join("payload.cpio");
     root::archive_tree(&tree, &archive)?;
     Ok(archive)
+}
+
+/// Copies the Python files of a directory to the same place in the tree, where the tests look for them.
+fn copy_scripts(directory: &Path, tree: &Path) -> Result<()> {
+    let there = tree.join(directory.strip_prefix("/").unwrap_or(directory));
+    fs::create_dir_all(&there)?;
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    for script in entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "py")) {
+        fs::copy(script.path(), there.join(script.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Copies a program without its debug information.
