@@ -3,6 +3,7 @@
 //! Each file of `recorded/` is one incident, named after how it came about. What the rules of its day made of it stands
 //! in it; what they must make of it stands here.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -57,16 +58,15 @@ const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 22] = [
     ("tracer-that-injects", Cause::Debugger, Confidence::Likely, Other("tracer_that_injects"), "its tracer"),
 ];
 
-fn recorded(name: &str) -> Incident {
+fn recorded(name: &str) -> Result<Incident, Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(format!("{name}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
 }
 
 #[test]
-fn each_is_judged_as_it_was() {
+fn each_is_judged_as_it_was() -> Result<(), Box<dyn Error>> {
     for (name, cause, confidence, blamed, words) in EXPECTED {
-        let facts = recorded(name).facts;
+        let facts = recorded(name)?.facts;
         let verdict = judge(&facts, Show::Cmdline);
         assert_eq!((verdict.cause, verdict.confidence), (cause, confidence), "{name}: {}", verdict.summary);
         assert!(verdict.summary.contains(words), "{name}: {}", verdict.summary);
@@ -81,6 +81,7 @@ fn each_is_judged_as_it_was() {
         };
         assert!(fits, "{name}: {culprit:?} is blamed");
     }
+    Ok(())
 }
 
 #[test]
@@ -95,12 +96,13 @@ fn none_is_forgotten() {
 
 /// Without the signals a verdict has nothing to stand on, and says so.
 #[test]
-fn without_its_signals_nobody_is_blamed_for_a_kill() {
+fn without_its_signals_nobody_is_blamed_for_a_kill() -> Result<(), Box<dyn Error>> {
     for (name, cause, ..) in EXPECTED {
-        let mut facts = recorded(name).facts;
+        let mut facts = recorded(name)?.facts;
         facts.signals.clear();
         let verdict = judge(&facts, Show::Cmdline);
         let by_somebody = verdict.culprit.as_ref().is_some_and(|culprit| !culprit.is(&facts.target));
         assert!(!by_somebody, "{name}, {cause:?}: {}", verdict.summary);
     }
+    Ok(())
 }

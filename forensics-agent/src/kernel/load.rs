@@ -374,15 +374,25 @@ fn describe_object(error: &EbpfError) -> LoadError {
     }
 }
 
+/// The verifier's last word on a program: what it says after the last instruction that it looked at. Behind that come
+/// statistics, which differ from kernel to kernel.
+fn verifiers_reason(log: &str) -> Option<&str> {
+    let is_instruction = |line: &str| {
+        let number = line.split_once(": (").map_or("", |(number, _)| number);
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_statistic =
+        |line: &str| ["processed ", "verification time ", "stack depth "].iter().any(|s| line.starts_with(s));
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let from = lines.iter().rposition(|line| is_instruction(line)).map_or(0, |last| last + 1);
+    lines.into_iter().skip(from).find(|line| !is_statistic(line))
+}
+
 fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            // The verifier's last word comes before its statistics.
-            let is_statistic = |line: &str| {
-                ["processed ", "verification time ", "stack depth "].iter().any(|s| line.starts_with(s))
-            };
-            let said = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !is_statistic(line));
+            let said = verifiers_reason(&log);
             match (io_error.raw_os_error(), said) {
                 (Some(libc::EPERM), None) => not_permitted(format!("loading the program {program}")),
                 (_, Some(said)) => LoadError::Rejected { program, reason: said.to_owned() },
@@ -396,5 +406,21 @@ fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
                 _ => LoadError::Failed { what, reason: in_one_line(error) },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verifiers_reason;
+
+    #[test]
+    fn the_reason_stands_after_the_last_instruction() {
+        let log = "0: R1=ctx() R10=fp0\n; int x @ a.rs:1\n4: (79) r2 = *(u64 *)(r1 +16)   ; R2=ptr_task_struct()\n\
+                   5: (61) r1 = *(u32 *)(r2 +3)\naccess beyond the end of member tgid\n\
+                   verification time 12 usec\nstack depth 120+0\ninsns processed 28\nprocessed 6 insns (limit 1000000)\n";
+        assert_eq!(verifiers_reason(log), Some("access beyond the end of member tgid"));
+        assert_eq!(verifiers_reason("unknown opcode 8d\nprocessed 0 insns\n"), Some("unknown opcode 8d"));
+        assert_eq!(verifiers_reason("processed 0 insns\n"), None);
+        assert_eq!(verifiers_reason(""), None);
     }
 }
