@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -185,6 +186,88 @@ def seccomp_filter():
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     check(libc.prctl(PR_SET_SECCOMP, 2, program, 0, 0))
     os.getppid()
+
+
+def machine_code(code):
+    """Runs a few bytes of x86_64."""
+    memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    ctypes.CFUNCTYPE(None)(address)()
+
+
+def illegal():
+    ready(culprit="itself")
+    go()
+    machine_code(b"\x0f\x0b")  # ud2
+
+
+def division():
+    ready(culprit="itself")
+    go()
+    machine_code(b"\x31\xc9\x31\xd2\xf7\xf1")  # xor ecx, ecx; xor edx, edx; div ecx
+
+
+def on_terminal(slave):
+    os.setsid()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
+def terminal_closed():
+    master, slave = os.openpty()
+    victim = child(lambda: (os.close(master), on_terminal(slave)))
+    os.close(slave)
+    ready(victim, os.getpid())
+    go()
+    os.close(master)
+    os.waitpid(victim, 0)
+
+
+def leader_that_ends():
+    """The leader of a session ends; the foreground group of its terminal is hung up."""
+    _master, slave = os.openpty()
+    reader, writer = os.pipe()
+
+    def lead():
+        on_terminal(slave)
+        os.write(writer, str(child(lambda: None)).encode())
+
+    leader = child(lead)
+    ready(int(os.read(reader, 16)), leader)
+    go()
+    os.kill(leader, signal.SIGKILL)
+    os.waitpid(leader, 0)
+    time.sleep(1)
+
+
+def orphaned_group():
+    """A stopped process group loses the last process that could continue it."""
+    victim = child(lambda: os.setpgid(0, 0))
+    os.kill(victim, signal.SIGSTOP)
+    os.waitpid(victim, os.WUNTRACED)
+    ready(victim)
+    go()
+    os._exit(0)
+
+
+def cgroup_kill():
+    root = "/sys/fs/cgroup/unified" if os.path.isdir("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"
+    group = f"{root}/ending-{os.getpid()}"
+    os.mkdir(group)
+    try:
+        if not os.path.exists(f"{group}/cgroup.kill"):
+            ready(0)
+            return
+        victim = child(lambda: None)
+        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as procs:
+            procs.write(str(victim))
+        ready(victim, os.getpid())
+        go()
+        with open(f"{group}/cgroup.kill", "w", encoding="ascii") as kill:
+            kill.write("1")
+        os.waitpid(victim, 0)
+    finally:
+        os.rmdir(group)
 
 
 def parent_process():

@@ -44,18 +44,19 @@ for test in /opt/forensics/deps/*; do
 done
 "#;
 
-/// Makes the tree of a release into a system that boots from memory and runs the tests.
+/// Adds to a tree what makes the system under it boot from memory and run the tests.
 pub(super) fn prepare(tree: &Path) -> Result<()> {
+    let units = tree.join("etc/systemd/system");
+    let wanted = units.join("multi-user.target.wants");
+    let tests = tree.join(TESTS);
+    fs::create_dir_all(&wanted)?;
+    fs::create_dir_all(&tests)?;
     symlink("/lib/systemd/systemd", tree.join("init"))?;
     fs::write(tree.join("etc/hostname"), "vm\n")?;
-    fs::write(tree.join("etc/systemd/system/forensics-tests.service"), UNIT)?;
-    let wanted = tree.join("etc/systemd/system/multi-user.target.wants");
-    fs::create_dir_all(&wanted)?;
+    fs::write(units.join("forensics-tests.service"), UNIT)?;
     symlink("../forensics-tests.service", wanted.join("forensics-tests.service"))?;
     // The serial line belongs to the tests.
-    symlink("/dev/null", tree.join("etc/systemd/system/serial-getty@ttyS0.service"))?;
-    let tests = tree.join(TESTS);
-    fs::create_dir_all(&tests)?;
+    symlink("/dev/null", units.join("serial-getty@ttyS0.service"))?;
     let run = tests.join("run");
     fs::write(&run, format!("{RUN}echo '{DONE}'\n"))?;
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;

@@ -1,4 +1,5 @@
-//! What is tested: the agent as it is shipped, and the test programs, as an archive over the system's tree.
+//! What is tested: the agent as it is shipped, and the test programs, with what runs them, as an archive over the system's
+//! tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub(super) fn build(filter: Option<&str>) -> Result<PathBuf> {
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
+    guest::prepare(&tree)?;
     let tests = tree.join(guest::TESTS);
     fs::create_dir_all(tests.join("deps"))?;
     fs::write(tests.join("filter"), filter.unwrap_or_default())?;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{directory, guest};
+use super::directory;
 use crate::command;
 
 /// What the tests need there.
@@ -52,7 +52,6 @@ fn base(release: &str) -> Result<PathBuf> {
     for useless in USELESS {
         let _ = fs::remove_dir_all(tree.join(useless));
     }
-    guest::prepare(&tree)?;
     archive_tree(&tree, &archive)?;
     fs::remove_dir_all(tree)?;
     Ok(archive)
