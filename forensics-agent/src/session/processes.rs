@@ -93,8 +93,25 @@ impl Processes {
         }
         let key = self.made_last(pid).or_else(|| self.order.iter().rev().find(|key| key.pid == pid).copied());
         let Some(key) = key else { return present };
-        let ancestors = self.ancestors(key, &[]);
-        Some(Process { ancestors, ..self.ancestor(key, String::new()) })
+        let mut process = self.ancestor(key, String::new());
+        process.ancestors = self.ancestors(key, &[]);
+        // Of a place that is gone as well, nothing is known.
+        if let Some(present) = present {
+            process.cgroup = present.cgroup;
+        }
+        let ancestors = &mut process.ancestors;
+        for process in ancestors.iter_mut() {
+            process.cgroup = self.cgroup_of(process.key());
+            place(process);
+        }
+        process.cgroup = process.cgroup.filter(|path| path != "/").or_else(|| self.cgroup_of(key));
+        place(&mut process);
+        Some(process)
+    }
+
+    /// The cgroup in which a process executed its program.
+    fn cgroup_of(&self, key: ProcessKey) -> Option<String> {
+        self.program(key).and_then(|program| cgroup::path_of_id(program.cgroup_id))
     }
 
     /// The last process that was made with this pid since the agent is there. Looks through the whole lineage, some
