@@ -327,4 +327,7 @@ def namespace_init():
     os.waitpid(init, 0)
 
 
+# Whoever started this may ignore some: nohup(1) does.
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGVTALRM, signal.SIGIO):
+    signal.signal(number, signal.SIG_DFL)
 globals()[sys.argv[1]]()
