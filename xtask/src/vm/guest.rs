@@ -8,6 +8,8 @@ use anyhow::Result;
 
 /// Where the tests are there.
 pub(super) const TESTS: &str = "opt/forensics";
+/// Below that, what is copied to the root before the tests: the boot empties `/tmp`, where the workspace may be.
+pub(super) const LATE: &str = "late";
 /// The last line of a machine whose tests all ran.
 pub(super) const DONE: &str = "== all test programs have run";
 
@@ -37,6 +39,7 @@ WantedBy=multi-user.target
 const RUN: &str = r#"#!/bin/bash
 unset INVOCATION_ID JOURNAL_STREAM
 echo $$ > /sys/fs/cgroup/cgroup.procs
+cp --recursive /opt/forensics/late/. /
 echo "== $(uname -r), $(systemctl --version | head -n 1)"
 for test in /opt/forensics/deps/*; do
     echo "     Running $(basename "$test").rs ($test-0)"

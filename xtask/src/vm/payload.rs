@@ -47,7 +47,7 @@ pub(super) fn build(filter: Option<&str>) -> Result<PathBuf> {
     ensure!(programs > 0, "Cargo built no test program");
 
     for scripts in SCRIPTS {
-        copy_scripts(&workspace::root().join(scripts), &tree)?;
+        copy_scripts(&workspace::root().join(scripts), &tests.join(guest::LATE))?;
     }
     let archive = directory()?.join("payload.cpio");
     root::archive_tree(&tree, &archive)?;
