@@ -26,7 +26,9 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
 /// Installs `packages`, and says so.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet=2", "--no-install-recommends"]).args(packages);
+    // Another installation may be under way, as of a second terminal.
+    install.args(["install", "--yes", "--quiet=2", "--no-install-recommends"]);
+    install.arg("--option=DPkg::Lock::Timeout=300").args(packages);
     install.env("DEBIAN_FRONTEND", "noninteractive");
     if !can_install() {
         bail!("install as root what is missing: {}", command::line(&install));
