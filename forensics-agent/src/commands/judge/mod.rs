@@ -1,5 +1,7 @@
 //! `judge`: stored incidents are judged anew, so that a better rule can be run over old evidence.
 
+mod values;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -12,20 +14,22 @@ use serde_json::value::RawValue;
 use crate::cli::{Globals, ShowCmdline};
 
 use super::failure::Failure;
+use values::{Found, Values, in_one_line};
 
 const DETAILS: &str = "\
 Examples:
   forensics-agent judge incidents.jsonl
   journalctl -u forensics-agent -o cat | forensics-agent judge
 
-Each incident comes out as it went in, with a new verdict; lines of other schemas come out unchanged.
-A line that is not one of ours is named on stderr and left out, and the exit status is then 2.";
+Each incident comes out as it went in, with a new verdict, in a line of its own; records of other schemas come out
+unchanged. They may be one in each line, spread over several lines, or in a list. What is no such object is named on
+stderr and left out, and the exit status is then 2.";
 
 /// Options of `judge`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = DETAILS)]
 pub struct Args {
-    /// Lines of JSON, as `watch -o json` prints them [default: standard input]
+    /// Objects of JSON, as `watch -o json` prints them [default: standard input]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
@@ -61,46 +65,43 @@ pub fn run(globals: &Globals, args: &Args) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// Judges line by line. What is wrong with a line is told to `complain`, and the next one is read.
+/// Judges one object after the other. What is wrong with one is told to `complain`, and the next one is read.
 fn judge(
     name: &str,
-    mut input: impl BufRead,
+    input: impl BufRead,
     out: &mut impl Write,
     show: Show,
     complain: &mut dyn FnMut(Failure),
 ) -> Result<(), Failure> {
-    let mut line = Vec::new();
-    for number in 1u64.. {
-        line.clear();
-        let read = input.read_until(b'\n', &mut line);
-        if read.map_err(|error| Failure::usage(format!("{name}: {error}")))? == 0 {
-            break;
-        }
-        let text = line.trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        match judged(text, show) {
+    let mut values = Values::new(input);
+    while let Some(found) = values.next().map_err(|error| Failure::usage(format!("{name}: {error}")))? {
+        let (line, result) = match found {
+            Found::Object { line, text } => (line, judged(&in_one_line(text), show)),
+            Found::Bad { line, why } => (line, Err(why)),
+        };
+        match result {
             Ok(mut judged) => {
                 // One write for each line, so that a reader of a shared pipe never sees half of one.
                 judged.push(b'\n');
                 out.write_all(&judged).map_err(|error| Failure::output(&error))?;
             }
-            Err(error) => complain(Failure::usage(format!("{name}, line {number}: {error}"))),
+            Err(why) => complain(Failure::usage(format!("{name}, line {line}: {why}"))),
         }
     }
     out.flush().map_err(|error| Failure::output(&error))
 }
 
-/// A line with a new verdict in the place of the old one. All else stays as it is, byte for byte, fields that
+/// A record with a new verdict in the place of the old one. All else stays as it is, byte for byte, fields that
 /// this version does not know included.
-fn judged(text: &[u8], show: Show) -> serde_json::Result<Vec<u8>> {
-    let Line { schema, verdict } = serde_json::from_slice(text)?;
+fn judged(text: &[u8], show: Show) -> Result<Vec<u8>, String> {
+    let Line { schema, verdict } = serde_json::from_slice(text).map_err(|error| what_is_wrong(&error))?;
     if schema.as_deref() != Some(INCIDENT_SCHEMA) {
         return Ok(text.to_vec());
     }
-    let facts: Facts = serde_json::from_slice(text)?;
-    let judged = serde_json::to_vec(&verdict::judge(&facts, show))?;
+    let facts: Facts = serde_json::from_slice(text).map_err(|error| {
+        format!("the incident that begins here cannot be judged: {}", what_is_wrong(&error))
+    })?;
+    let judged = serde_json::to_vec(&verdict::judge(&facts, show)).map_err(|error| what_is_wrong(&error))?;
     // serde_json borrows a raw value from its input, so where it stands is known.
     let old = verdict.and_then(|old| {
         let start = old.get().as_ptr().addr().checked_sub(text.as_ptr().addr())?;
@@ -112,6 +113,13 @@ fn judged(text: &[u8], show: Show) -> serde_json::Result<Vec<u8>> {
         None => (text.strip_suffix(b"}"), &b",\"verdict\":"[..], Some(&b"}"[..])),
     };
     Ok([before.unwrap_or_default(), name, &judged, after.unwrap_or_default()].concat())
+}
+
+/// The error without its place, which is that in the object and not in the file.
+fn what_is_wrong(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -174,6 +182,25 @@ mod tests {
         assert_eq!(complaints.len(), starts.len(), "{complaints:?}");
         for (complaint, start) in complaints.iter().zip(starts) {
             assert!(complaint.starts_with(start), "{complaint}");
+            assert!(!complaint.contains("column") && !complaint.contains('\n'), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_list_and_pretty_printed_incidents_lose_nothing() {
+        let incident = serde_json::to_value(samples::pkill()).expect("JSON");
+        let list = json!([incident, {"schema": "forensics-agent/ready/1", "x": [1]}, incident]);
+        let (flat, complaints) = all(&incident.to_string());
+        assert_eq!((flat.len(), complaints.len()), (1, 0));
+        for text in [list.to_string(), format!("{list:#}"), format!("{incident:#}\n\n{incident:#}")] {
+            let (lines, complaints) = all(&text);
+            assert_eq!(complaints, Vec::<String>::new());
+            let judged = |line: &&String| line.contains("/incident/1");
+            assert_eq!(lines.iter().filter(judged).count(), 2, "{lines:?}");
+            for line in lines.iter().filter(judged) {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(line, serde_json::from_str::<Value>(&flat[0]).expect("JSON"));
+            }
         }
     }
 }
