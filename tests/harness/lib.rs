@@ -4,6 +4,9 @@
 //! [`Record`] of the incident. Nothing sleeps: victims and the agent say when they are ready, and whatever is
 //! waited for has a deadline.
 
+#[path = "../conformance/mod.rs"]
+pub mod conformance;
+
 mod agent;
 mod cgroup;
 mod killer;
@@ -25,7 +28,7 @@ pub use killer::{Killer, killer};
 pub use machine::Machine;
 pub use needs::{Skip, needs_program, needs_python, needs_root};
 pub use process::{Finished, PATIENCE, find_process, output, wait};
-pub use programs::{agent_program, killer_program, victim_program};
+pub use programs::{agent_command, agent_program, killer_program, victim_program};
 pub use record::Record;
 pub use run::{Ran, Run};
 pub use terminal::Terminal;

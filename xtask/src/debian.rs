@@ -1,5 +1,6 @@
 //! Installing Debian packages.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,6 +35,37 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         bail!("install as root what is missing: {}", command::line(&install));
     }
     println!("installing the Debian packages {}", packages.join(" "));
+    let _started_by_none = Unstarted::new();
     command::run(Command::new("apt-get").args(["update", "--quiet=2"]))?;
     command::run(&mut install)
+}
+
+/// While it lives, no package that is installed starts a service: tests run their own, with their own configuration.
+struct Unstarted(bool);
+
+impl Unstarted {
+    /// Who is asked by every package, <https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt>.
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    /// Writes a policy that forbids it, unless the machine has one.
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        if Path::new(Self::POLICY).exists() {
+            return Self(false);
+        }
+        let written = fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")
+            .and_then(|()| fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755)));
+        if let Err(why) = written {
+            println!("warning: packages may start their services: {}: {why}", Self::POLICY);
+        }
+        Self(true)
+    }
+}
+
+impl Drop for Unstarted {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
 }

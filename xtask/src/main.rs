@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod conformance;
 mod debian;
 mod ebpf;
 mod tally;
@@ -23,6 +24,8 @@ enum Task {
     Test(test::Args),
     /// Run the tests against the real kernel on other kernels, each in a virtual machine with a real systemd
     Vm(vm::Args),
+    /// Score a tool by the ways to be killed: what it says of each against what is true
+    Conformance(conformance::Args),
     /// Measure what the agent costs
     Bench(bench::Args),
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Task::Ebpf(args) => ebpf::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),
+        Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

@@ -10,7 +10,22 @@ use crate::debian;
 use crate::tally::Tally;
 
 /// What tests run besides the programs that every Debian has. Without it those tests are skipped.
-const PACKAGES: [&str; 4] = ["debootstrap", "procps", "psmisc", "systemd-container"];
+const PACKAGES: [&str; 14] = [
+    "bpftrace",
+    "cron",
+    "debootstrap",
+    "dumb-init",
+    "gdb",
+    "logrotate",
+    "procps",
+    "psmisc",
+    "runit",
+    "strace",
+    "sudo",
+    "supervisor",
+    "systemd-container",
+    "tini",
+];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -38,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         cargo::unit_tests(args.filter.as_deref(), &mut tally);
     }
     if args.only != Some(Kind::Unit) {
-        install_packages();
+        install_packages(&[]);
         cargo::kernel_tests(args.filter.as_deref(), &mut tally);
     }
     if tally.is_empty() {
@@ -48,8 +63,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if tally.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn install_packages() {
-    let missing = debian::missing(&PACKAGES);
+/// Installs what tests run, and `more`, and says so.
+pub(crate) fn install_packages(more: &[&str]) {
+    let missing = debian::missing(&[&PACKAGES[..], more].concat());
     if missing.is_empty() || !debian::can_install() {
         return;
     }
