@@ -14,6 +14,6 @@ mod tool;
 pub use play::{Played, play};
 pub use report::Report;
 pub use scenario::{End, Scenario, Truth};
-pub use score::{Answer, FACETS, Mark};
+pub use score::{Answer, FACETS, Mark, score};
 pub use table::SCENARIOS;
 pub use tool::Tool;

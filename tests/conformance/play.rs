@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::score::score;
-use super::{Answer, Scenario, Tool, Truth};
+use super::{Answer, Scenario, Tool, Truth, score};
 use crate::lines::Lines;
 use crate::process::{put_down, wait};
 use crate::{PATIENCE, Skip, WorkDir, needs_program, needs_python, needs_root};

@@ -7,6 +7,9 @@ use super::{End, Scenario, Truth};
 /// What is asked of every incident.
 pub const FACETS: [&str; 5] = ["outcome", "mechanism", "sender", "cause", "culprit"];
 
+/// Signals that people end processes with.
+const ENDING: [i32; 2] = [libc::SIGTERM, libc::SIGKILL];
+
 /// What an answer is worth. Wrong is worse than vague.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
@@ -43,12 +46,7 @@ pub struct Answer {
 }
 
 /// Answers of an incident, or of none.
-pub(super) fn score(
-    scenario: &Scenario,
-    truth: &Truth,
-    victim: u32,
-    incident: Option<&Value>,
-) -> Vec<Answer> {
+pub fn score(scenario: &Scenario, truth: &Truth, victim: u32, incident: Option<&Value>) -> Vec<Answer> {
     let Some(incident) = incident else {
         let nothing = |facet| Answer {
             facet,
@@ -91,44 +89,53 @@ impl<'a> Case<'a> {
         Answer { facet: "outcome", mark, said, truth: self.scenario.end.to_string() }
     }
 
-    /// The last signal that arrived and could have brought the end about, by what the tool says.
-    fn decisive(&self) -> Option<&'a Value> {
-        let arrived = |signal: &&Value| matches!(signal["result"].as_str(), None | Some("delivered"));
+    /// The signals that arrived, by what the tool says, and could have brought the end about.
+    fn arrived(&self) -> Vec<&'a Value> {
+        let arrived = |signal: &&Value| matches!(result(signal), None | Some("delivered"));
         let fits = |signal: &&Value| match self.scenario.signal {
-            // Nothing brought it about: then anything that is said to have arrived is not it.
-            0 => signal["signal_num"] == libc::SIGTERM || signal["signal_num"] == libc::SIGKILL,
-            number => signal["signal_num"] == number,
+            // Nothing brought it about: then whatever is said to have arrived is not it.
+            0 => number(signal).is_some_and(|number| ENDING.contains(&number)),
+            wanted => number(signal) == Some(wanted),
         };
-        self.at("/signals").as_array()?.iter().filter(arrived).filter(fits).next_back()
+        let signals = self.at("/signals").as_array().map(Vec::as_slice).unwrap_or_default();
+        signals.iter().filter(arrived).filter(fits).collect()
     }
 
     fn mechanism(&self) -> Answer {
         let expected = self.scenario.mechanisms;
         let silent = expected.is_empty() || self.scenario.may_be_silent;
-        let said = self.decisive().map(|signal| signal["mechanism"].as_str().unwrap_or("unknown"));
-        let mark = match said {
+        let said = self
+            .arrived()
+            .last()
+            .map(|signal| signal.get("mechanism").and_then(Value::as_str).unwrap_or("unknown").to_owned());
+        let mark = match said.as_deref() {
             None if silent => Mark::Right,
-            None => Mark::Vague,
+            None | Some("unknown") => Mark::Vague,
             Some(mechanism) if expected.contains(&mechanism) => Mark::Right,
-            Some("unknown") if !expected.is_empty() => Mark::Vague,
             Some(_) => Mark::Wrong,
         };
         let truth = if expected.is_empty() { "no signal".to_owned() } else { expected.join(" or ") };
-        Answer { facet: "mechanism", mark, said: said.unwrap_or("no signal").to_owned(), truth }
+        Answer { facet: "mechanism", mark, said: said.unwrap_or_else(|| "no signal".to_owned()), truth }
     }
 
     fn sender(&self) -> Answer {
-        let said = self.decisive().and_then(|signal| signal.pointer("/sender/pid")).and_then(pid);
-        let mark = match (said, self.truth.sender) {
-            (said, truth) if said == truth => Mark::Right,
-            (None, Some(_)) => Mark::Vague,
+        let arrived = self.arrived();
+        let of = |signal: &&Value| signal.pointer("/sender/pid").and_then(pid);
+        let last = arrived.last();
+        let (said, truth) = (last.and_then(of), self.truth.sender);
+        // A tool that does not know what became of a signal does not say that this was the one.
+        let undecided = last.is_some_and(|signal| result(signal).is_none())
+            && (self.scenario.signal == 0 || arrived.iter().any(|signal| of(signal) == truth));
+        let is_own_doing = truth.is_none() && self.truth.culprit == Some(self.victim);
+        let mark = match said {
+            said if said == truth => Mark::Right,
+            None => Mark::Vague,
+            _ if undecided => Mark::Vague,
             // The kernel sent it, for what the victim did: not wrong about who, only about how.
-            (Some(said), None) if said == self.victim && self.truth.culprit == Some(self.victim) => {
-                Mark::Vague
-            }
-            _ => Mark::Wrong,
+            Some(said) if said == self.victim && is_own_doing => Mark::Vague,
+            Some(_) => Mark::Wrong,
         };
-        Answer { facet: "sender", mark, said: nobody_or(said), truth: nobody_or(self.truth.sender) }
+        Answer { facet: "sender", mark, said: nobody_or(said), truth: nobody_or(truth) }
     }
 
     fn cause(&self) -> Answer {
@@ -160,6 +167,15 @@ impl<'a> Case<'a> {
         let said = if answered { nobody_or(wrong.or(culprit)) } else { "nothing".to_owned() };
         Answer { facet: "culprit", mark, said, truth: nobody_or(self.truth.culprit) }
     }
+}
+
+/// What became of a signal.
+fn result(signal: &Value) -> Option<&str> {
+    signal.get("result")?.as_str()
+}
+
+fn number(signal: &Value) -> Option<i32> {
+    signal.get("signal_num")?.as_i64().and_then(|number| i32::try_from(number).ok())
 }
 
 fn pid(value: &Value) -> Option<u32> {

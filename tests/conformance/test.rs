@@ -1,5 +1,7 @@
 //! The conformance suite with this project's agent: every answer right, and its sentences say what matters.
 
+mod marks;
+
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,7 +10,8 @@ use harness::{PATIENCE, agent_command, test};
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    harness::main(SCENARIOS.iter().map(|scenario| test(scenario.name, || all_right(scenario))).collect())
+    let scenarios = SCENARIOS.iter().map(|scenario| test(scenario.name, || all_right(scenario)));
+    harness::main(scenarios.chain([test("marks", marks::marks)]).collect())
 }
 
 fn all_right(scenario: &Scenario) -> Result<()> {
@@ -23,7 +26,8 @@ fn all_right(scenario: &Scenario) -> Result<()> {
     if !faults.is_empty() {
         bail!("{}, in {incident:#}", faults.join("; "));
     }
-    ensure!(incident["lost"]["records"] == 0, "records were lost, in {incident:#}");
+    let lost = incident.pointer("/lost/records");
+    ensure!(lost.is_some_and(|lost| lost == 0), "records were lost, in {incident:#}");
     sentences(scenario, &incident)
 }
 
