@@ -6,7 +6,9 @@ use std::io::IsTerminal as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
 
-use crate::commands::{check_timing, diagnose, doctor, failure::Failure, judge, run, snapshot, watch};
+use crate::commands::{
+    check_timing, diagnose, doctor, failure::Failure, judge, list, run, show, snapshot, stats, watch,
+};
 use crate::host::redact::redact;
 
 /// What the help ends with.
@@ -17,6 +19,7 @@ Examples:
   forensics-agent watch --match 'java .*gateway' --once
                                             wait for one end, explain it, leave
   forensics-agent run -- ./server --port 80 start a server; explain how it ended; exit as it did
+  forensics-agent list --since yesterday    what was killed, and by whom
   forensics-agent doctor                    what this host allows, and what is lost without it
 
 Exit status: 0 fine, 1 a check found a problem, 2 wrong usage or no such process, 3 cannot tell,
@@ -50,6 +53,12 @@ pub enum Command {
     Diagnose(diagnose::Args),
     /// Judge stored incidents anew: JSON lines in, JSON lines out
     Judge(judge::Args),
+    /// List stored incidents
+    List(list::Args),
+    /// Tell one stored incident in full
+    Show(show::Args),
+    /// Count stored incidents: who kills what, how often, at what hours, and what dies again and again
+    Stats(stats::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -196,6 +205,9 @@ impl Cli {
             | Command::CheckTiming(_)
             | Command::Diagnose(_)
             | Command::Judge(_)
+            | Command::List(_)
+            | Command::Show(_)
+            | Command::Stats(_)
             | Command::Doctor(_) => {}
         }
         Ok(self)

@@ -2,7 +2,7 @@
 //! each end of a target with a verdict.
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
-//! watched, `session` is one run around the event loop, `report` prints, `commands` holds one file per
+//! watched, `session` is one run around the event loop, `store` keeps incidents, `report` prints, `commands` holds one file per
 //! command, `config` is the configuration file, and `cli` the command line. The model, the assembly of incidents and the verdict are
 //! `forensics-incident`.
 
@@ -15,6 +15,8 @@ mod forward;
 pub mod host;
 pub mod kernel;
 mod memory;
+mod moment;
 pub mod report;
 pub mod session;
+pub mod store;
 pub mod targets;

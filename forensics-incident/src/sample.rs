@@ -114,6 +114,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         timing: None,
         kernel_log: None,
         limits: None,
+        history: None,
         markers: Vec::new(),
         lost: Lost::default(),
         missing: Vec::new(),

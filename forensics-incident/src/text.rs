@@ -56,11 +56,19 @@ pub fn span(seconds: f64) -> String {
         let text = format!("{seconds:.2}");
         format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
     } else if seconds < 3600.0 {
-        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), (seconds % 60.0).floor())
+        parts((seconds / 60.0, "min"), (seconds % 60.0, "s"))
     } else if seconds < 86400.0 {
-        format!("{:.0} h {:.0} min", (seconds / 3600.0).floor(), (seconds % 3600.0 / 60.0).floor())
+        parts((seconds / 3600.0, "h"), (seconds % 3600.0 / 60.0, "min"))
     } else {
-        format!("{:.0} d {:.0} h", (seconds / 86400.0).floor(), (seconds % 86400.0 / 3600.0).floor())
+        parts((seconds / 86400.0, "d"), (seconds % 86400.0 / 3600.0, "h"))
+    }
+}
+
+/// Whole units and whole smaller ones, where there are any.
+fn parts((large, of_large): (f64, &str), (small, of_small): (f64, &str)) -> String {
+    match small.floor() {
+        0.0 => format!("{:.0} {of_large}", large.floor()),
+        small => format!("{:.0} {of_large} {small:.0} {of_small}", large.floor()),
     }
 }
 
@@ -86,6 +94,7 @@ mod tests {
             (1.2, "1.2 s"),
             (5.0, "5 s"),
             (123.0, "2 min 3 s"),
+            (180.0, "3 min"),
             (7260.0, "2 h 1 min"),
         ] {
             assert_eq!(span(seconds), text);

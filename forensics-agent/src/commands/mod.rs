@@ -21,8 +21,12 @@ pub mod diagnose;
 pub mod doctor;
 pub mod failure;
 pub mod judge;
+pub mod list;
 pub mod run;
+pub mod show;
 pub mod snapshot;
+pub mod stats;
+pub mod stored;
 pub mod watch;
 
 use failure::Failure;
@@ -58,6 +62,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Diagnose(args) => diagnose::run(&globals, &args),
         Command::Judge(args) => judge::run(&globals, &args),
+        Command::List(args) => list::run(&globals, &args),
+        Command::Show(args) => show::run(&globals, &args),
+        Command::Stats(args) => stats::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

@@ -18,6 +18,7 @@ use crate::diagnostics;
 use crate::forward::Forwarded;
 use crate::report::JsonReporter;
 use crate::session::{Session, Settings};
+use crate::store::StorePath;
 use crate::targets::{Selectors, SignalSet};
 
 use super::failure::Failure;
@@ -51,6 +52,9 @@ pub struct Args {
     /// Configuration file, in TOML: markers of other services
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Database in which the incidents are stored as well [default: none]
+    #[arg(long, value_name = "PATH", default_value_t = StorePath::none(), hide_default_value = true)]
+    pub store: StorePath,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
     #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
@@ -86,6 +90,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         events: false,
         drain: args.drain_timeout.map(super::drain),
         markers: config.marker_specs().into(),
+        store: args.store.path(),
     };
     let mut forwarded =
         Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;

@@ -10,6 +10,7 @@ use crate::diagnostics;
 use crate::host::{pidfile, proc};
 use crate::kernel::load::Hook;
 use crate::session::{Session, Settings};
+use crate::store::StorePath;
 use crate::targets::{Selectors, SignalSet, TargetArgs};
 
 use super::failure::Failure;
@@ -56,6 +57,9 @@ pub struct Args {
     /// Configuration file, in TOML: markers of other services
     #[arg(help_heading = "What to report", long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Database of incidents, or none [default: /var/lib/forensics-agent/incidents.db]
+    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = StorePath::default(), hide_default_value = true)]
+    pub store: StorePath,
     /// Also print each signal as it comes
     #[arg(help_heading = "What to report", long)]
     pub events: bool,
@@ -90,6 +94,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         events: args.events,
         drain: args.drain_timeout.map(super::drain),
         markers: config.marker_specs().into(),
+        store: args.store.path(),
     };
     // Both are caught before anything is attached, so that a stop during the start is a clean one.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| cannot_wait(&error))?;

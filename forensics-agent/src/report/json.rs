@@ -4,6 +4,8 @@ use forensics_incident::model::{Incident, Process, Signal};
 use serde::Serialize;
 
 use super::{Loss, Ready};
+use crate::host::clock;
+use crate::store::NotStored;
 
 /// Prints each record as one line of JSON with its `schema`.
 #[derive(Debug)]
@@ -32,6 +34,14 @@ struct LossLine {
     ts: f64,
     records: u64,
     total: u64,
+}
+
+#[derive(Serialize)]
+struct NotStoredLine<'a> {
+    schema: &'static str,
+    ts: f64,
+    records: u64,
+    not_stored: &'a NotStored,
 }
 
 impl<W: Write> JsonReporter<W> {
@@ -72,6 +82,20 @@ impl<W: Write> JsonReporter<W> {
     pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
         let Loss { ts, records, total } = *loss;
         self.line(&LossLine { schema: "forensics-agent/loss/1", ts, records, total })
+    }
+
+    /// Prints a line of `forensics-agent/loss/1` about an incident that is printed and not stored: `not_stored` has its
+    /// `id` and `why`.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn not_stored(&mut self, failure: &NotStored) -> io::Result<()> {
+        self.line(&NotStoredLine {
+            schema: "forensics-agent/loss/1",
+            ts: clock::unix_s(),
+            records: 0,
+            not_stored: failure,
+        })
     }
 
     /// The line goes out in one write, so that readers of a shared pipe or file never see half of it.

@@ -4,6 +4,7 @@
 
 pub mod context_line;
 mod json;
+pub mod table;
 mod text;
 pub mod timing;
 
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 
 use forensics_incident::model::{Incident, Process, Signal};
 
+use crate::store::NotStored;
 pub use json::JsonReporter;
 pub use text::{TextReporter, Zone};
 
@@ -79,6 +81,17 @@ impl<W: Write> Reporter<W> {
         match self {
             Self::Text(text) => text.incident(incident),
             Self::Json(json) => json.incident(incident),
+        }
+    }
+
+    /// Prints that an incident is not in the store.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn not_stored(&mut self, failure: &NotStored) -> io::Result<()> {
+        match self {
+            Self::Text(text) => text.not_stored(failure),
+            Self::Json(json) => json.not_stored(failure),
         }
     }
 

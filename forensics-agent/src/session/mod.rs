@@ -14,12 +14,14 @@ mod outcome;
 mod processes;
 mod relays;
 mod ring;
+mod storage;
 mod symbols;
 mod timings;
 
 use std::{
     collections::HashMap,
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -52,6 +54,7 @@ use markers::Markers;
 use processes::Processes;
 use relays::Relays;
 use ring::{Batch, Diagnostics, Ring};
+use storage::Storage;
 use symbols::Symbols;
 use timings::Timings;
 
@@ -74,6 +77,8 @@ pub struct Settings {
     pub drain: Option<Wanted>,
     /// The marker files to look for.
     pub markers: Arc<[MarkerSpec]>,
+    /// Where incidents are stored, when they are.
+    pub store: Option<PathBuf>,
 }
 
 /// What happened while records were taken in.
@@ -104,6 +109,7 @@ pub struct Session<W: Write> {
     /// What closed before the manager of its unit had answered.
     untimed: Vec<Facts>,
     evidence: Evidence,
+    storage: Storage,
     losses: Losses,
 }
 
@@ -134,6 +140,7 @@ impl<W: Write> Session<W> {
         let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger().ok()))
             .map_err(|error| failed("waiting for the log of the kernel programs", &error))?;
         let unix_minus_boot_s = clock::unix_minus_boot_s();
+        let storage = Storage::start(settings.store.clone());
         let processes = Processes::new(maps.ledger, maps.lineage, config::redaction(settings.show_cmdline));
         Ok(Self {
             kernel,
@@ -151,6 +158,7 @@ impl<W: Write> Session<W> {
             timings: Timings::new(drain),
             untimed: Vec::new(),
             evidence: Evidence::start(),
+            storage,
             losses: Losses::default(),
         })
     }
@@ -216,9 +224,13 @@ impl<W: Write> Session<W> {
         self.reporter.ready(&Ready { hook: self.hook().name(), targets: &targets })
     }
 
-    /// Remembers everyone who is there now, so that a sender's parent that ends first is still known.
+    /// Remembers everyone who is there now, so that a sender's parent that ends first is still known, and the earlier
+    /// ends that are stored.
     pub fn remember_everyone(&mut self) {
         self.enricher.processes.read_all();
+        if let Some(path) = &self.settings.store {
+            self.storage.recall(path);
+        }
         memory::trim();
         memory::release_code();
     }
@@ -237,6 +249,7 @@ impl<W: Write> Session<W> {
             records = self.ring.next() => batch = records?,
             ready = self.markers.readable() => ready?,
             () = self.timings.answer() => {}
+            failure = self.storage.failure() => self.reporter.not_stored(&failure)?,
             passed = self.diagnostics.pass_on() => passed?,
             () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
                 // A death that was recorded in time must not be taken for survival.
@@ -255,6 +268,9 @@ impl<W: Write> Session<W> {
         let mut progress = Progress::default();
         for facts in std::mem::take(&mut self.untimed) {
             self.report(facts, &mut progress)?;
+        }
+        for failure in self.storage.finish() {
+            self.reporter.not_stored(&failure)?;
         }
         Ok(progress)
     }
@@ -280,6 +296,7 @@ impl<W: Write> Session<W> {
             self.notice_losses(&mut progress)?;
             let outputs = self.assembler.tick(clock::boot_ns());
             self.handle(outputs, &mut progress)?;
+            self.store_what_grew();
         }
         Ok(progress)
     }

@@ -9,10 +9,11 @@ use forensics_incident::{
 };
 
 use super::{
-    Progress, Session, config, context, host,
+    Progress, Session, config, context,
     markers::{News, Seen},
 };
 use crate::host::{clock, snapshot::Snapshot};
+use crate::store::State;
 
 impl<W: Write> Session<W> {
     pub(super) fn push(&mut self, input: Input, progress: &mut Progress) -> io::Result<()> {
@@ -24,11 +25,13 @@ impl<W: Write> Session<W> {
         for output in outputs {
             match output {
                 Output::TerminationRequested { target, signal, boot_ns: _ } => {
+                    self.storage.grow(target, true);
                     self.take_context(target, signal, progress)?;
                 }
                 Output::Closed(closed) => {
                     let decisive = closed.decisive;
-                    let mut facts = Facts::new(&self.host, host::new_id(), *closed);
+                    let id = self.storage.close(closed.target.key());
+                    let mut facts = Facts::new(&self.host, id, *closed);
                     self.evidence.complete(&mut facts, decisive);
                     if self.timings.is_pending(&facts.target) {
                         self.untimed.push(facts);
@@ -53,12 +56,25 @@ impl<W: Write> Session<W> {
 
     /// Judges what happened, and reports it.
     pub(super) fn report(&mut self, facts: Facts, progress: &mut Progress) -> io::Result<()> {
-        let facts = Facts { timing: self.timings.of(&facts.target), ..facts };
+        let history = self.storage.history(&facts);
+        let facts = Facts { timing: self.timings.of(&facts.target), history, ..facts };
         let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
         let incident = Incident { facts, verdict };
         self.reporter.incident(&incident)?;
+        self.storage.put(&incident, State::Closed);
         progress.closed.push(incident);
         Ok(())
+    }
+
+    /// Stores what is known by now of the incidents that are open and have grown.
+    pub(super) fn store_what_grew(&mut self) {
+        let now = clock::boot_ns();
+        for (key, id) in self.storage.take_grown() {
+            let Some(closed) = self.assembler.preview(now, key) else { continue };
+            let facts = Facts::new(&self.host, id, closed);
+            let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
+            self.storage.put(&Incident { facts, verdict }, State::Open);
+        }
     }
 
     /// Takes the shutdown context of a target that is asked to end, and looks for markers.

@@ -11,7 +11,7 @@ pub(super) const MAX_SIGNALS: usize = 256;
 const KEEP_FIRST: usize = MAX_SIGNALS / 2;
 
 /// A signal that stands in the ledger.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     fold_id: u64,
     pub(super) signal: Signal,
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 }
 
 /// The signals of one target, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     entries: Vec<Entry>,
     given_up: u64,

@@ -155,6 +155,15 @@ impl Assembler {
         outputs
     }
 
+    /// What is known by now of a target that was asked to end: the incident as if the observation ended here. None
+    /// when nothing is open.
+    pub fn preview(&self, now_boot_ns: u64, key: ProcessKey) -> Option<Closed> {
+        let target = self.targets.get(&resolve(&self.targets, key)?)?;
+        target.request.as_ref()?;
+        let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+        Some(target.clone().close(&ending, &self.config))
+    }
+
     fn find(&mut self, key: ProcessKey) -> Option<&mut Target> {
         let held = resolve(&self.targets, key)?;
         self.targets.get_mut(&held)

@@ -79,6 +79,7 @@ impl Facts {
             timing: None,
             kernel_log: None,
             limits: None,
+            history: None,
             markers,
             lost,
             missing,

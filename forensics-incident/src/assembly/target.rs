@@ -25,7 +25,7 @@ pub(super) struct Request {
 }
 
 /// A process that is being observed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) process: Process,
     pub(super) ledger: Ledger,

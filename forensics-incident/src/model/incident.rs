@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::history::History;
+
 use super::{Context, KernelLog, Limits, Marker, Outcome, Process, Signal, Timing, Verdict};
 
 /// The schema of an incident line.
@@ -58,6 +60,9 @@ pub struct Facts {
     /// The target's resource limits, when one of them was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// Earlier ends of the same service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
     /// Marker files of the target.
     #[serde(default)]
     pub markers: Vec<Marker>,

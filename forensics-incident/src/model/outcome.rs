@@ -30,6 +30,20 @@ pub struct Outcome {
     pub after_s: Option<f64>,
 }
 
+impl Outcome {
+    /// `SIGKILL`, `exit 3`, `survived` or `unknown`.
+    pub fn in_brief(&self) -> String {
+        match (self.kind, &self.signal, self.exit_code) {
+            (OutcomeKind::Killed, Some(signal), _) => signal.clone(),
+            (OutcomeKind::Killed, None, _) => "killed".to_owned(),
+            (OutcomeKind::Exited, _, Some(code)) => format!("exit {code}"),
+            (OutcomeKind::Exited, _, None) => "exited".to_owned(),
+            (OutcomeKind::Survived, ..) => "survived".to_owned(),
+            (OutcomeKind::Unknown, ..) => "unknown".to_owned(),
+        }
+    }
+}
+
 /// The kinds of end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

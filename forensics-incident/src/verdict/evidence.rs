@@ -1,6 +1,7 @@
 //! Sentences that several rules share: what was seen of a signal, of its sender, and around the end.
 
 use crate::attribution::{arrived, is_own};
+use crate::history::History;
 use crate::model::{
     Cause, Mechanism, OutcomeKind, Process, ProcessSummary, RuledOut, Scope, SendResult, Signal,
 };
@@ -179,6 +180,7 @@ pub(super) fn around(case: &Case<'_>) -> Vec<String> {
         said.push("The kernel dumped its core.".to_owned());
     }
     said.extend(announcement::of_markers(case));
+    said.extend(facts.history.as_ref().map(History::sentence));
     if let Some(context) = &facts.context
         && let Some(pid) = context.tracer_pid.filter(|&pid| pid != 0)
     {

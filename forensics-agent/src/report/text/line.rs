@@ -11,7 +11,7 @@ pub(super) const LONG: usize = 100;
 const SHORT: usize = 60;
 
 /// Escapes foreign text and cuts it to so many characters, with `…` for what is gone.
-pub(super) fn cut(text: &str, characters: usize) -> String {
+pub(in crate::report) fn cut(text: &str, characters: usize) -> String {
     // Escaping only lengthens, so what is beyond the limit here is beyond it there: a hostile megabyte is not escaped.
     let head: String = text.chars().take(characters + 1).collect();
     let escaped = escape(&head);

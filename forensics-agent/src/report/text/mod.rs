@@ -13,8 +13,10 @@ use std::io::{self, Write};
 use forensics_incident::model::{Cause, Facts, Incident, Process, Signal};
 
 use super::{Loss, Ready};
-use line::{brief, cut};
-use style::Style;
+use crate::store::NotStored;
+use line::brief;
+pub(super) use line::cut;
+pub(super) use style::Style;
 pub use time::Zone;
 
 /// How many incidents are remembered, so that what comes later can be short.
@@ -138,6 +140,16 @@ impl<W: Write> TextReporter<W> {
         let text = format!(
             "{clock}  {records} kernel records were lost ({total} so far); verdicts may be incomplete"
         );
+        self.line(&self.style.warning(&text))
+    }
+
+    /// Prints that an incident is not in the store.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn not_stored(&mut self, failure: &NotStored) -> io::Result<()> {
+        let NotStored { id, why } = failure;
+        let text = format!("the incident {} could not be stored: {}", cut(id, 40), cut(why, 200));
         self.line(&self.style.warning(&text))
     }
 

@@ -75,6 +75,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             timing: None,
             kernel_log: None,
             limits: None,
+            history: None,
             markers: Vec::new(),
             lost: Lost { records: 0 },
             missing: Vec::new(),

@@ -2,28 +2,28 @@ use forensics_incident::model::{Intent, OutcomeKind};
 
 /// Colours, when they are wanted (ECMA-48 SGR).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
-    pub(super) colour: bool,
+pub(in crate::report) struct Style {
+    pub(in crate::report) colour: bool,
 }
 
 impl Style {
     /// Labels and what matters less.
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(in crate::report) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
 
     /// What the eye should find.
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(in crate::report) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
 
     /// What weakens the rest.
-    pub(super) fn warning(self, text: &str) -> String {
+    pub(in crate::report) fn warning(self, text: &str) -> String {
         self.paint("33", text)
     }
 
     /// The verdict: red for a fault, yellow when someone wanted it, cyan for a mechanism, green when nothing died.
-    pub(super) fn verdict(self, intent: Intent, outcome: OutcomeKind, text: &str) -> String {
+    pub(in crate::report) fn verdict(self, intent: Intent, outcome: OutcomeKind, text: &str) -> String {
         let code = match (outcome, intent) {
             (OutcomeKind::Survived, _) => "1;32",
             (_, Intent::Fault) => "1;31",

@@ -65,7 +65,7 @@ fn a_survivor() {
 ● `stubborn` (pid 4242) ignored SIGTERM and is still alive.
   cause      survived, certain
   target     `stubborn` (pid 4242, uid 1000)
-  outcome    2026-11-24 03:17:05.124 UTC, still alive, 5 min 0 s after the signal
+  outcome    2026-11-24 03:17:05.124 UTC, still alive, 5 min after the signal
   signals    03:17:05.123  SIGTERM   pidfd     ignored  ×50000  from `init-helper stop` (pid 77, uid 1000)
   gaps       3 kernel records were lost
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
@@ -118,7 +118,7 @@ fn never_more_than_a_screen() {
              … 8 more in JSON
   ruled out  oom: reason 0
              … 8 more in JSON
-  timing     gateway.service is given 1 min 30 s to stop and drains for 3 min 0 s: too little
+  timing     gateway.service is given 1 min 30 s to stop and drains for 3 min: too little
   advice     Use `pkill -x` or a pidfile: `-f` matches every command line with `port` in it.
   gaps       1 kernel record was lost; field0: denied; field1: denied; field2: denied; field3: denied; field4: denied; field5: denied; field6: denied; field7: denied; field…
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab

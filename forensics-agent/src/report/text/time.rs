@@ -23,6 +23,12 @@ impl Zone {
         format!("{year:04}-{month:02}-{day:02} {} {zone}", self.clock(ts))
     }
 
+    /// Unix seconds as `2026-11-24 03:17`.
+    pub(in crate::report) fn minute(self, ts: f64) -> String {
+        let date = self.date(ts);
+        date.get(..16).unwrap_or(&date).to_owned()
+    }
+
     /// Unix seconds as `03:17:05.123`.
     pub(super) fn clock(self, ts: f64) -> String {
         let (_, millis) = split(ts, self.offset(ts));

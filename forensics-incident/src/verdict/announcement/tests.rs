@@ -157,7 +157,7 @@ fn near_misses() {
         (
             stopper(),
             Marker { fresh: false, age_s: Some(120.0), ..fitting() },
-            "A stale planned-stop marker, `/home/h/.hermes/.gateway-planned-stop.json`, 2 min 0 s old, names this process.",
+            "A stale planned-stop marker, `/home/h/.hermes/.gateway-planned-stop.json`, 2 min old, names this process.",
         ),
         (
             stopper(),

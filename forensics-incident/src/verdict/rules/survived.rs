@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(verdict.culprit, Some(killer));
         assert_eq!(
             verdict.summary,
-            "`nginx` (pid 812) is still alive 5 min 0 s after SIGTERM from `kill 812` (pid 5, user id 1000), which it ignores."
+            "`nginx` (pid 812) is still alive 5 min after SIGTERM from `kill 812` (pid 5, user id 1000), which it ignores."
         );
     }
 

@@ -1,0 +1,122 @@
+//! What outlives the incidents: their records in the store, and the ends that later ones are compared with.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+
+use forensics_incident::history::{History, PastEnd};
+use forensics_incident::model::{Facts, Incident, OutcomeKind, ProcessKey};
+
+use super::host;
+use crate::host::clock;
+use crate::store::{NotStored, Retention, State, Store, StoreError, Writer};
+
+/// Ends that are remembered.
+const MAX_PAST: usize = 4096;
+/// How long ago an end may be to tell something, seconds.
+const PAST_S: f64 = 86_400.0;
+/// Targets with an open incident that are followed.
+const MAX_OPEN: usize = 4096;
+
+/// The store's writer, and what must be known without asking the disk.
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    writer: Option<Writer>,
+    past: VecDeque<PastEnd>,
+    /// Ids of incidents that are open.
+    open: HashMap<ProcessKey, String>,
+    /// Those that have grown since they were last written.
+    grown: BTreeSet<ProcessKey>,
+}
+
+impl Storage {
+    /// Begins to write to a store, when there is to be one.
+    pub(super) fn start(path: Option<PathBuf>) -> Self {
+        let started = path.map(|path| Writer::start(path, Retention::default()));
+        let writer = started.and_then(|started| {
+            started.inspect_err(|error| log::warn!("incidents are not stored: {error}")).ok()
+        });
+        Self { writer, ..Self::default() }
+    }
+
+    /// Reads the ends of the last day, with which those to come are compared.
+    pub(super) fn recall(&mut self, path: &std::path::Path) {
+        let since = clock::unix_s() - PAST_S;
+        let read = Store::read(path).and_then(|store| store.ends_since(since, MAX_PAST as u32));
+        match read {
+            Ok(ends) => self.past = ends.into(),
+            Err(StoreError::Missing { .. }) => {}
+            Err(why) => log::debug!("earlier ends are not known: {why}"),
+        }
+    }
+
+    /// A target is asked to end, or has received another signal since.
+    pub(super) fn grow(&mut self, target: ProcessKey, opens: bool) {
+        if self.writer.is_none() {
+            return;
+        }
+        if opens && self.open.len() < MAX_OPEN {
+            self.open.entry(target).or_insert_with(host::new_id);
+        }
+        if self.open.contains_key(&target) {
+            self.grown.insert(target);
+        }
+    }
+
+    /// The open incidents that have grown since this was last asked, each with its id.
+    pub(super) fn take_grown(&mut self) -> Vec<(ProcessKey, String)> {
+        let grown = std::mem::take(&mut self.grown);
+        grown.into_iter().filter_map(|key| Some((key, self.open.get(&key)?.clone()))).collect()
+    }
+
+    /// The id of an incident that closes now.
+    pub(super) fn close(&mut self, target: ProcessKey) -> String {
+        self.grown.remove(&target);
+        self.open.remove(&target).unwrap_or_else(host::new_id)
+    }
+
+    /// What earlier ends say of this one.
+    pub(super) fn history(&mut self, facts: &Facts) -> Option<History> {
+        let past = self.past.make_contiguous();
+        let earlier = past.iter().position(|end| end.id == facts.id).unwrap_or(past.len());
+        History::of(past.get(..earlier)?, &who(facts), facts.ts, facts.group_id.as_deref())
+    }
+
+    /// Stores an incident, and remembers its end.
+    pub(super) fn put(&mut self, incident: &Incident, state: State) {
+        if let Some(writer) = &self.writer {
+            writer.put(incident, state);
+        }
+        let facts = &incident.facts;
+        let is_end = state == State::Closed && facts.outcome.kind != OutcomeKind::Survived;
+        if !is_end || self.past.iter().rev().any(|end| end.id == facts.id) {
+            return;
+        }
+        if self.past.len() == MAX_PAST {
+            self.past.pop_front();
+        }
+        self.past.push_back(PastEnd {
+            id: facts.id.clone(),
+            ts: facts.ts,
+            who: who(facts),
+            group_id: facts.group_id.clone(),
+        });
+    }
+
+    /// Waits for an incident that could not be stored.
+    pub(super) async fn failure(&mut self) -> NotStored {
+        match &mut self.writer {
+            Some(writer) => writer.failure().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes what is left, and returns what could not be stored.
+    pub(super) fn finish(&mut self) -> Vec<NotStored> {
+        self.writer.take().map(Writer::finish).unwrap_or_default()
+    }
+}
+
+/// The unit, or the program where there is none.
+fn who(facts: &Facts) -> String {
+    facts.target.unit.clone().unwrap_or_else(|| facts.target.program().to_owned())
+}

@@ -1,0 +1,53 @@
+//! The tables, and what the file promises.
+
+use rusqlite::Connection;
+
+/// The format of the database (`PRAGMA user_version`).
+pub(super) const VERSION: i64 = 1;
+
+/// The columns are what `list` and `stats` look at; the whole incident stands in `json`, as it was printed.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS incidents (
+    id TEXT PRIMARY KEY,
+    ts REAL NOT NULL,
+    state TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    group_id TEXT,
+    target TEXT NOT NULL,
+    target_pid INTEGER NOT NULL,
+    unit TEXT,
+    cause TEXT NOT NULL,
+    intent TEXT NOT NULL,
+    culprit TEXT,
+    instigator TEXT,
+    outcome TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    json TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS incidents_by_time ON incidents (ts);
+CREATE INDEX IF NOT EXISTS incidents_by_unit ON incidents (unit, ts);
+CREATE INDEX IF NOT EXISTS incidents_by_cause ON incidents (cause, ts);
+CREATE INDEX IF NOT EXISTS incidents_that_are_open ON incidents (id) WHERE state = 'open';
+";
+
+/// The format of an open database; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Makes the tables where there are none, and sets what holds for every connection that writes.
+///
+/// A write-ahead log with `synchronous=FULL` is durable when a transaction has returned
+/// (<https://www.sqlite.org/pragma.html#pragma_synchronous>); the page cache is kept small, since the agent is.
+pub(super) fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -512)?;
+    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
+    if version(connection)? == 0 {
+        connection.execute_batch(TABLES)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(())
+}
