@@ -41,7 +41,9 @@ impl Agent {
         let directory = WorkDir::new()?;
         let stderr = std::fs::File::create(directory.join("stderr"))?;
         command.args(["-o", "json", "--show-cmdline", "full", "watch"]).args(arguments);
-        command.arg("--store").arg(directory.join("incidents.db"));
+        if !arguments.contains(&"--store") {
+            command.arg("--store").arg(directory.join("incidents.db"));
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("the agent has no standard output")?;
