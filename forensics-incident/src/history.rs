@@ -109,7 +109,7 @@ fn in_turn_with(past: &[PastEnd], who: &str, row: &[f64]) -> Option<String> {
             let same_act = |held: &&PastEnd| {
                 held.who == end.who && held.group_id.is_some() && held.group_id == end.group_id
             };
-            if !others.iter().any(|held| same_act(held)) {
+            if !others.iter().any(same_act) {
                 others.push(end);
             }
         }

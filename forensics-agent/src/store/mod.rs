@@ -119,7 +119,7 @@ impl Store {
         let created = File::options().read(true).append(true).create(true).mode(0o600).open(path);
         created.map_err(|why| inaccessible(path, why))?;
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        store.sql(|connection| schema::prepare(connection))?;
+        store.sql(schema::prepare)?;
         store.known_format()?;
         Ok(store)
     }

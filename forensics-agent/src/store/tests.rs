@@ -106,7 +106,7 @@ fn an_incident_grows_and_closes() {
     writer.put(&incident, State::Open);
     drop(writer);
     let open = Store::read(&path).expect("a store").open_incidents().expect("a list");
-    assert_eq!(open, [incident.clone()]);
+    assert_eq!(open, std::slice::from_ref(&incident));
     store(&path, std::slice::from_ref(&incident));
     let store = Store::read(&path).expect("a store");
     assert_eq!(store.open_incidents().expect("a list"), []);

@@ -77,10 +77,11 @@ impl Writer {
             group_id: incident.facts.group_id.clone(),
             json,
         };
-        match self.queue.as_ref().map(|queue| queue.try_send(entry)) {
-            Some(Ok(())) | None => {}
-            Some(Err(TrySendError::Full(_))) => refuse("the disk is slower than incidents come"),
-            Some(Err(TrySendError::Disconnected(_))) => refuse("the thread that writes has ended"),
+        let Some(queue) = &self.queue else { return };
+        match queue.try_send(entry) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => refuse("the disk is slower than incidents come"),
+            Err(TrySendError::Disconnected(_)) => refuse("the thread that writes has ended"),
         }
     }
 
