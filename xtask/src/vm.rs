@@ -1,34 +1,55 @@
 //! `cargo xtask vm`: the tests against the real kernel, on the kernels that are in use, in virtual machines.
 //!
-//! Each machine boots one of Debian's cloud kernels with the systemd of a Debian release as process 1, runs every test
-//! program of `tests/`, tells the results on its serial line, and powers off. Everything that is fetched or made is
-//! kept in `target/vm`.
+//! Each machine boots one of Debian's cloud kernels with the systemd of a Debian release as process 1, runs test programs of
+//! `tests/`, tells the results on a serial line, and powers off. What is fetched or made once is kept in `target/vm`, what
+//! belongs to one run in `target/vm-run`. See docs/VM.md.
 
+mod console;
 mod guest;
+mod image;
 mod kernel;
 mod machine;
 mod payload;
 mod root;
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
 use crate::tally::Tally;
 use crate::{debian, workspace};
 use kernel::Series;
+use machine::{Accelerator, Disks};
+use payload::{Payload, Work};
+use root::Root;
 
 /// What making and running the machines takes.
-const PACKAGES: [&str; 5] = ["qemu-system-x86", "debootstrap", "cpio", "binutils", "debian-archive-keyring"];
+const PACKAGES: [&str; 6] =
+    ["qemu-system-x86", "mmdebstrap", "e2fsprogs", "kmod", "binutils", "debian-archive-keyring"];
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Kernel to run; may be given several times, all when it is not
-    #[arg(long, value_enum, value_name = "SERIES")]
-    kernel: Vec<Series>,
-    /// Run only tests whose name contains this
+    /// Kernel to run, or `all`; may be given several times, all when it is not
+    #[arg(long, value_name = "SERIES", value_parser = kernel::choice)]
+    kernel: Vec<Vec<Series>>,
+    /// Run only this test program; may be given several times
+    #[arg(long, value_name = "NAME")]
+    test: Vec<String>,
+    /// Give the machine what containers need (docker, podman); those tests that need it have it anyway
+    #[arg(long)]
+    with_containers: bool,
+    /// Run this script in the machine instead of the tests, as root
+    #[arg(long, value_name = "SCRIPT", conflicts_with_all = ["filter", "test"])]
+    run: Option<String>,
+    /// End a machine that still runs after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    time_limit: u64,
+    /// Run only tests whose name contains this. What is tested then is the agent's development build, otherwise its
+    /// release build
     filter: Option<String>,
 }
 
@@ -38,26 +59,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !missing.is_empty() {
         debian::install(&missing)?;
     }
-    let payload = payload::build(args.filter.as_deref())?;
-    let all = Series::ALL.to_vec();
-    let chosen = if args.kernel.is_empty() { &all } else { &args.kernel };
+    let work = match &args.run {
+        Some(script) => Work::Script(script.clone()),
+        None => Work::Tests { filter: args.filter.clone(), programs: args.test.clone() },
+    };
     let mut tally = Tally::default();
-    for &series in chosen {
-        tally.kind(&format!("Linux {series}"));
-        if let Err(why) = run_on(series, &payload, &mut tally) {
-            tally.fail(&format!("Linux {series}"), &format!("{why:#}"));
+    tally.kind("the build");
+    match payload::build(&work) {
+        Ok(payload) => {
+            for series in chosen(args) {
+                tally.kind(&format!("Linux {series}"));
+                if let Err(why) = run_on(series, &payload, args, &mut tally) {
+                    tally.fail(&format!("Linux {series}"), &format!("{why:#}"));
+                }
+            }
         }
+        Err(why) => tally.fail("what is to be run", &format!("{why:#}")),
     }
-    print!("{tally}");
+    if args.run.is_none() || !tally.is_green() {
+        print!("{tally}");
+    }
     Ok(if tally.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_on(series: Series, payload: &std::path::Path, tally: &mut Tally) -> Result<()> {
-    let kernel = series.fetch()?;
-    let initrd = root::initrd(series.release(), payload)?;
-    let accelerator = machine::accelerator(&kernel, &initrd);
+fn chosen(args: &Args) -> Vec<Series> {
+    if args.kernel.is_empty() { Series::ALL.to_vec() } else { args.kernel.concat() }
+}
+
+fn run_on(series: Series, payload: &Payload, args: &Args, tally: &mut Tally) -> Result<()> {
+    let containers = args.with_containers || payload.needs_containers;
+    let set = if containers { Root::Containers } else { Root::Plain };
+    let (kernel, root) = {
+        let _alone = lock()?;
+        (series.fetch()?, set.image(series.release())?)
+    };
+    let disks = Disks { root: &root, payload: &payload.image, modules: &kernel.modules };
+    let accelerator = Accelerator::of_this_host(&kernel.image)?;
+    let console = scratch()?.join(format!("console-{series}.log"));
     println!("booting Linux {series} with Debian {} ({accelerator})", series.release());
-    machine::boot(&kernel, &initrd, accelerator, |line| {
+    let began = Instant::now();
+    let limit = Duration::from_secs(args.time_limit);
+    let ran = machine::boot(&kernel.image, &disks, accelerator, &console, limit, |line| {
         println!("{series}: {line}");
         // The same tests run on every kernel.
         tally.read(
@@ -65,14 +107,31 @@ fn run_on(series: Series, payload: &std::path::Path, tally: &mut Tally) -> Resul
                 .replace("Running ", &format!("Running {series} "))
                 .replace("(/opt/", &format!("({series}/")),
         );
-    })?;
+    });
+    println!("Linux {series} ran for {} s", began.elapsed().as_secs());
     tally.end(true);
-    Ok(())
+    ran.map_err(|why| console::explain(why, &console))
 }
 
-/// Where everything is kept.
+/// Where everything is kept that is made once. Several workspaces may share it.
 fn directory() -> Result<PathBuf> {
-    let directory = workspace::target().join("vm");
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    made(workspace::target().join("vm"))
+}
+
+/// Where everything is that belongs to one run.
+fn scratch() -> Result<PathBuf> {
+    made(workspace::target().join("vm-run"))
+}
+
+fn made(directory: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     Ok(directory)
+}
+
+/// Waits for whoever fetches or makes something there, and keeps others from it.
+fn lock() -> Result<File> {
+    let path = directory()?.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }

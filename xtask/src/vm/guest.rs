@@ -1,17 +1,32 @@
-//! What a machine does once it runs: the unit that runs the tests, and then powers it off.
+//! What a machine does once it runs: it mounts its other disks, boots systemd, runs the tests, and powers itself off.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-/// Where the tests are there.
-pub(super) const TESTS: &str = "opt/forensics";
-/// Below that, what is copied to the root before the tests: the boot empties `/tmp`, where the workspace may be.
+/// Where the disk with the tests is mounted there.
+pub(super) const TESTS: &str = "/opt/forensics";
+/// On that disk, what is copied to the root before the tests: the boot empties `/tmp`, where the workspace may be.
 pub(super) const LATE: &str = "late";
-/// The last line of a machine whose tests all ran.
-pub(super) const DONE: &str = "== all test programs have run";
+/// On that disk, what is copied to the root before systemd starts.
+const EARLY: &str = "early";
+/// Process 1 of the root's disk.
+pub(super) const INIT: &str = "/sbin/vm-init";
+/// The last line of a machine whose work is done.
+pub(super) const DONE: &str = "== all is done";
+
+/// The one file of the root's disk that knows where it is; the rest comes with the tests.
+pub(super) const STUB: &str = "\
+#!/bin/sh
+mountpoint -q /dev || mount -t devtmpfs dev /dev
+until [ -b /dev/nvme0n2 ] && [ -b /dev/nvme0n3 ]; do sleep 0.1; done
+mount -o ro /dev/nvme0n2 /opt/forensics
+mount -o ro /dev/nvme0n3 /usr/lib/modules
+cp -a /opt/forensics/early/. /
+exec /lib/systemd/systemd
+";
 
 /// Ends the machine whatever becomes of the tests.
 const UNIT: &str = "\
@@ -22,46 +37,72 @@ SuccessAction=poweroff-force
 FailureAction=poweroff-force
 
 [Service]
-Type=oneshot
+Type=exec
 ExecStart=/opt/forensics/run
 StandardOutput=tty
 StandardError=tty
-TTYPath=/dev/ttyS0
-Environment=HOME=/root RUST_BACKTRACE=0
+TTYPath=/dev/ttyS1
+Environment=HOME=/root RUST_BACKTRACE=0 FORENSICS_VM=1 TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 
 [Install]
 WantedBy=multi-user.target
 ";
 
-/// Runs every test program as Cargo does, and announces each as Cargo does.
-///
-/// They run as processes of no unit, as they do from a terminal.
-const RUN: &str = r#"#!/bin/bash
+/// How the work begins. It is done by processes of no unit, as from a terminal.
+const PROLOGUE: &str = r#"#!/bin/bash
 unset INVOCATION_ID JOURNAL_STREAM
 echo $$ > /sys/fs/cgroup/cgroup.procs
 cp --recursive /opt/forensics/late/. /
-echo "== $(uname -r), $(systemctl --version | head -n 1)"
-for test in /opt/forensics/deps/*; do
-    echo "     Running $(basename "$test").rs ($test-0)"
-    "$test" --test-threads=2 --color=never $(cat /opt/forensics/filter) 2>&1
-done
+echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1 /proc/uptime) s"
 "#;
 
-/// Adds to a tree what makes the system under it boot from memory and run the tests.
-pub(super) fn prepare(tree: &Path) -> Result<()> {
-    let units = tree.join("etc/systemd/system");
-    let wanted = units.join("multi-user.target.wants");
-    let tests = tree.join(TESTS);
-    fs::create_dir_all(&wanted)?;
-    fs::create_dir_all(&tests)?;
-    symlink("/lib/systemd/systemd", tree.join("init"))?;
+/// Runs every test program as Cargo does, and announces each as Cargo does. When one fails, the journal goes to the console's
+/// log.
+const RUN_TESTS: &str = r#"
+failed=0
+for test in /opt/forensics/deps/*; do
+    echo "     Running $(basename "$test").rs ($test-0)"
+    "$test" --test-threads=2 --color=never $(cat /opt/forensics/filter) 2>&1 || failed=1
+done
+if [ $failed = 1 ]; then
+    { echo '== the journal'; journalctl --boot --no-pager --lines 3000; } > /dev/ttyS0
+fi
+"#;
+
+/// Adds the stub to a system's tree.
+pub(super) fn install_stub(tree: &Path) -> Result<()> {
+    fs::create_dir_all(tree.join(TESTS.trim_start_matches('/')))?;
+    fs::create_dir_all(tree.join("usr/lib/modules"))?;
+    script(&tree.join(INIT.trim_start_matches('/')), STUB)?;
     fs::write(tree.join("etc/hostname"), "vm\n")?;
+    // Without one the boot is a first boot, which enables every service.
+    fs::write(tree.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n")?;
+    Ok(())
+}
+
+/// Makes the tree of the disk with the tests. `work` is a shell script, the tests when there is none.
+pub(super) fn prepare(tree: &Path, work: Option<&str>) -> Result<()> {
+    let units = tree.join(EARLY).join("etc/systemd/system");
+    let wanted = units.join("multi-user.target.wants");
+    fs::create_dir_all(&wanted)?;
+    fs::create_dir_all(tree.join(LATE))?;
+    fs::create_dir_all(tree.join("deps"))?;
     fs::write(units.join("forensics-tests.service"), UNIT)?;
     symlink("../forensics-tests.service", wanted.join("forensics-tests.service"))?;
-    // The serial line belongs to the tests.
+    // The serial lines are taken.
     symlink("/dev/null", units.join("serial-getty@ttyS0.service"))?;
-    let run = tests.join("run");
-    fs::write(&run, format!("{RUN}echo '{DONE}'\n"))?;
-    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+    let work = match work {
+        Some(work) => {
+            script(&tree.join("work"), &format!("#!/bin/bash\n{work}\n"))?;
+            "/opt/forensics/work 2>&1\necho \"== it ended with $?\"\n"
+        }
+        None => RUN_TESTS,
+    };
+    script(&tree.join("run"), &format!("{PROLOGUE}{work}echo '{DONE}'\n"))
+}
+
+fn script(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }

@@ -5,28 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-use super::directory;
+use super::{directory, image};
 use crate::command;
 
 /// The keys that Debian signs its archive with.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A line of kernels that is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Series {
     /// Debian 11
-    #[value(name = "5.10")]
     V5_10,
     /// Debian 12
-    #[value(name = "6.1")]
     V6_1,
     /// Debian 13
-    #[value(name = "6.12")]
     V6_12,
     /// The newest
-    #[value(name = "7.2")]
     V7_2,
 }
 
@@ -67,12 +63,13 @@ impl Series {
         }
     }
 
-    /// The image of the newest kernel of the series, fetched unless it is there from before.
-    pub(super) fn fetch(self) -> Result<PathBuf> {
+    /// The newest kernel of the series, fetched unless one is there from before.
+    pub(super) fn fetch(self) -> Result<Kernel> {
         let directory = directory()?.join(format!("linux-{self}"));
-        let image = directory.join("vmlinuz");
-        if image.is_file() {
-            return Ok(image);
+        let kernel = Kernel { image: directory.join("vmlinuz"), modules: directory.join("modules.ext4") };
+        // Its modules come before its image.
+        if kernel.image.is_file() && kernel.modules.is_file() {
+            return Ok(kernel);
         }
         for part in ["lists/partial", "cache/archives/partial", "parts"] {
             fs::create_dir_all(directory.join(part)).context("cannot make the directories of apt")?;
@@ -91,24 +88,68 @@ impl Series {
             apt
         };
         command::run(apt("apt-get").args(["update", "--quiet=2"]))?;
-        // Since 7.2 the image comes in a package of its own.
+        // Since 7.2 the image and the modules come in packages of their own.
         let pattern = format!("^linux-(image|binary)-{}[.][^ ]*cloud-amd64$", self.version());
         let found = command::output(apt("apt-cache").args(["search", "--names-only", &pattern]))?;
         let package = found.lines().filter_map(|line| line.split(' ').next()).max_by_key(|name| rank(name));
         let package = package.with_context(|| format!("{suite} has no cloud kernel {self}"))?;
-        command::run(apt("apt-get").args(["download", "--quiet=2", package]))?;
+        let modules = package.contains("-binary-").then(|| package.replace("-binary-", "-modules-"));
+        for old in files(&directory, |name| name.ends_with(".deb"))? {
+            fs::remove_file(old)?;
+        }
+        command::run(apt("apt-get").args(["download", "--quiet=2", package]).args(modules))?;
         let tree = directory.join("tree");
+        if tree.exists() {
+            fs::remove_dir_all(&tree)?;
+        }
         for deb in files(&directory, |name| name.ends_with(".deb"))? {
             command::run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(&tree))?;
         }
-        let modules = fs::read_dir(tree.join("usr/lib/modules")).into_iter().flatten().flatten();
-        let mut places: Vec<PathBuf> = modules.map(|entry| entry.path().join("vmlinuz")).collect();
-        places.extend(files(&tree.join("boot"), |name| name.starts_with("vmlinuz-")).unwrap_or_default());
-        let found = places.into_iter().find(|place| place.is_file());
-        let found = found.with_context(|| format!("the package {package} has no kernel image"))?;
-        fs::copy(&found, &image).with_context(|| format!("cannot copy {}", found.display()))?;
+        kernel.take_from(&tree)?;
         fs::remove_dir_all(tree)?;
-        Ok(image)
+        Ok(kernel)
+    }
+}
+
+/// A kernel that can be booted.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// What QEMU loads.
+    pub(super) image: PathBuf,
+    /// A disk for `/usr/lib/modules`.
+    pub(super) modules: PathBuf,
+}
+
+impl Kernel {
+    /// Makes both of the tree of its packages.
+    fn take_from(&self, tree: &Path) -> Result<()> {
+        let old = tree.join("lib/modules");
+        let modules = if old.is_dir() { old } else { tree.join("usr/lib/modules") };
+        let [version] = &files(&modules, |_| true)?[..] else {
+            bail!("it has modules of several versions");
+        };
+        let mut places = vec![version.join("vmlinuz")];
+        places.extend(files(&tree.join("boot"), |name| name.starts_with("vmlinuz-")).unwrap_or_default());
+        let found = places.into_iter().find(|place| place.is_file()).context("it has no image")?;
+        let name = version.file_name().context("its modules have no name")?;
+        // The packages leave this to their installation. depmod looks for them in `lib`.
+        if !tree.join("lib").exists() {
+            std::os::unix::fs::symlink("usr/lib", tree.join("lib"))?;
+        }
+        command::run(Command::new("depmod").arg("--basedir").arg(tree).arg(name))?;
+        image::of_tree(&modules, &self.modules, 256)?;
+        fs::copy(&found, &self.image).with_context(|| format!("cannot copy {}", found.display()))?;
+        Ok(())
+    }
+}
+
+/// What `--kernel` says.
+pub(super) fn choice(word: &str) -> Result<Vec<Series>, String> {
+    let series = Series::ALL.into_iter().find(|series| series.version() == word);
+    match (word, series) {
+        ("all", _) => Ok(Series::ALL.to_vec()),
+        (_, Some(series)) => Ok(vec![series]),
+        _ => Err(format!("it is one of {}, or all", Series::ALL.map(Series::version).join(", "))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A virtual machine: QEMU, its serial line, and an end to its patience.
+//! A virtual machine: QEMU, its serial lines, and an end to its patience.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
@@ -9,12 +9,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::guest;
+use super::{guest, scratch};
 
-/// How long a machine may run all tests; an emulated one takes two minutes.
-const PATIENCE: Duration = Duration::from_secs(900);
 /// How long a machine on KVM takes at most to show that it works.
 const PROBE: Duration = Duration::from_secs(10);
+/// Memory of a machine.
+const MEMORY: &str = "2G";
+
+/// The disks of a machine. It may write to all of them, and nothing of that is kept.
+#[derive(Debug)]
+pub(super) struct Disks<'a> {
+    pub(super) root: &'a Path,
+    pub(super) payload: &'a Path,
+    pub(super) modules: &'a Path,
+}
 
 /// How the machine's instructions are executed. Never both: a KVM that is there and does not work hangs instead of
 /// giving way.
@@ -33,55 +41,105 @@ impl fmt::Display for Accelerator {
     }
 }
 
-/// KVM when a machine really boots on it, emulation otherwise.
-pub(super) fn accelerator(kernel: &Path, initrd: &Path) -> Accelerator {
-    let boots = || -> Result<bool> {
-        // Without a process 1 the kernel panics, which is as good a sign of life as any.
-        let mut machine = start(kernel, initrd, Accelerator::Kvm, "rdinit=/none panic=-1")?;
-        let mut panicked = false;
-        let _ = follow(&mut machine, PROBE, |line| panicked |= line.contains("Kernel panic"));
-        Ok(panicked)
-    };
-    let works = Path::new("/dev/kvm").exists() && boots().unwrap_or(false);
-    if works { Accelerator::Kvm } else { Accelerator::Emulation }
+impl Accelerator {
+    /// KVM when a machine really boots on it, emulation otherwise. It is tried once.
+    pub(super) fn of_this_host(kernel: &Path) -> Result<Self> {
+        static KNOWN: std::sync::OnceLock<Accelerator> = std::sync::OnceLock::new();
+        if let Some(known) = KNOWN.get() {
+            return Ok(*known);
+        }
+        let console = scratch()?.join("console-probe.log");
+        let boots = || -> Result<bool> {
+            // Without a root the kernel panics, which is as good a sign of life as any.
+            let mut probe = command(kernel, None, Self::Kvm, &console, "panic=-1");
+            let mut machine = probe.stderr(Stdio::null()).spawn()?;
+            follow(&mut machine, PROBE, |_| ())?;
+            Ok(String::from_utf8_lossy(&std::fs::read(&console)?).contains("Kernel panic"))
+        };
+        let works = Path::new("/dev/kvm").exists() && boots().unwrap_or(false);
+        Ok(*KNOWN.get_or_init(|| if works { Self::Kvm } else { Self::Emulation }))
+    }
 }
 
-/// Boots a machine and hands on the lines of its serial port, until it powers itself off.
+/// Boots a machine and hands on the lines of the serial port that its work writes to, until it powers itself off. What the
+/// kernel and the system say goes to the file `console`.
 ///
 /// # Errors
-/// It did not, or not all test programs ran.
+/// It took longer than `limit`, or it ended before its work was done.
 pub(super) fn boot(
     kernel: &Path,
-    initrd: &Path,
+    disks: &Disks<'_>,
     accelerator: Accelerator,
+    console: &Path,
+    limit: Duration,
     mut line: impl FnMut(&str),
 ) -> Result<()> {
-    let parameters = "rdinit=/init panic=-1 quiet loglevel=1 systemd.show_status=0 systemd.log_target=null";
-    let mut machine = start(kernel, initrd, accelerator, parameters)?;
+    let parameters = format!(
+        "root=/dev/nvme0n1 rootwait rw init={} panic=-1 loglevel=5 systemd.show_status=0 \
+         systemd.journald.forward_to_console=0",
+        guest::INIT
+    );
+    let mut command = command(kernel, Some(disks), accelerator, console, &parameters);
+    let mut machine = command.spawn().context("cannot start qemu-system-x86_64")?;
+    let mut last = "nothing".to_owned();
     let mut done = false;
-    follow(&mut machine, PATIENCE, |text| {
+    let ended = follow(&mut machine, limit, |text| {
         done |= text == guest::DONE;
+        if !text.trim().is_empty() {
+            text.clone_into(&mut last);
+        }
         line(text);
-    })?;
-    ensure!(done, "the machine ended before its tests did");
+    });
+    ended.with_context(|| format!("the last that it said: {last}"))?;
+    ensure!(done, "the machine ended before its work was done; the last that it said: {last}");
     Ok(())
 }
 
-fn start(kernel: &Path, initrd: &Path, accelerator: Accelerator, parameters: &str) -> Result<Child> {
-    let mut qemu = Command::new("qemu-system-x86_64");
+fn command(
+    kernel: &Path,
+    disks: Option<&Disks<'_>>,
+    accelerator: Accelerator,
+    console: &Path,
+    parameters: &str,
+) -> Command {
+    // It ends with this program, however that ends.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     match accelerator {
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
         Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
     };
-    qemu.args(["-machine", "q35", "-smp", "2", "-m", "3G", "-nographic", "-no-reboot", "-nic", "none"]);
-    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
-    qemu.arg("-append").arg(format!("console=ttyS0 {parameters}"));
+    qemu.args([
+        "-machine",
+        "q35",
+        "-smp",
+        "2",
+        "-m",
+        MEMORY,
+        "-display",
+        "none",
+        "-no-reboot",
+        "-nic",
+        "none",
+    ]);
+    qemu.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
+    // NVMe and ext4 are in every cloud kernel itself, so that none needs an initial file system.
+    if let Some(Disks { root, payload, modules }) = disks {
+        qemu.args(["-device", "nvme,id=nvme0,serial=vm"]);
+        for (number, file) in [root, payload, modules].into_iter().enumerate() {
+            let (id, file) = (number + 1, file.display());
+            qemu.arg("-drive")
+                .arg(format!("file={file},format=raw,if=none,id=disk{id},snapshot=on,cache=unsafe"));
+            qemu.arg("-device").arg(format!("nvme-ns,drive=disk{id},bus=nvme0,nsid={id}"));
+        }
+    }
+    qemu.arg("-kernel").arg(kernel).arg("-append").arg(format!("console=ttyS0 {parameters}"));
     qemu.stdin(Stdio::null()).stdout(Stdio::piped());
-    qemu.spawn().context("cannot start qemu-system-x86_64")
+    qemu
 }
 
 /// Hands on what the machine says until it ends, and ends it when that takes too long.
-fn follow(machine: &mut Child, patience: Duration, mut line: impl FnMut(&str)) -> Result<()> {
+fn follow(machine: &mut Child, limit: Duration, mut line: impl FnMut(&str)) -> Result<()> {
     let output = machine.stdout.take().context("QEMU has no output")?;
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -91,7 +149,7 @@ fn follow(machine: &mut Child, patience: Duration, mut line: impl FnMut(&str)) -
             }
         }
     });
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + limit;
     let ended = loop {
         match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(text) => line(&text),
@@ -102,7 +160,7 @@ fn follow(machine: &mut Child, patience: Duration, mut line: impl FnMut(&str)) -
     let _ = machine.kill();
     let _ = machine.wait();
     if !ended {
-        bail!("the machine was still running after {} s", patience.as_secs());
+        bail!("the machine was ended at its time limit of {} s (--time-limit)", limit.as_secs());
     }
     Ok(())
 }

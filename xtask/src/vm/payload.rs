@@ -1,57 +1,117 @@
-//! What is tested: the agent as it is shipped, and the test programs, with what runs them, as an archive over the system's
-//! tree.
+//! What is tested: the agent and the test programs, with what runs them, as a disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{directory, guest, root};
+use super::{guest, image, scratch};
 use crate::{command, workspace};
 
 /// Where the scripts of tests are, from the root of the workspace.
 const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
+/// The test programs that need docker and podman.
+const WITH_CONTAINERS: [&str; 1] = ["containers"];
+/// Room on the disk, MiB. It is sparse.
+const SIZE: u32 = 1024;
+
+/// What a machine is to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Tests: those whose name contains the filter, of these programs or of all.
+    Tests { filter: Option<String>, programs: Vec<String> },
+    /// A shell script; the agent and the programs of tests are there.
+    Script(String),
+}
+
+/// The disk with the work.
+#[derive(Debug)]
+pub(super) struct Payload {
+    pub(super) image: PathBuf,
+    /// One of its test programs needs docker and podman.
+    pub(super) needs_containers: bool,
+}
 
 /// Builds everything and packs it.
-pub(super) fn build(filter: Option<&str>) -> Result<PathBuf> {
-    let tree = directory()?.join("payload");
+pub(super) fn build(work: &Work) -> Result<Payload> {
+    let scratch = scratch()?;
+    let tree = scratch.join("payload");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    guest::prepare(&tree)?;
-    let tests = tree.join(guest::TESTS);
-    fs::create_dir_all(tests.join("deps"))?;
-    fs::write(tests.join("filter"), filter.unwrap_or_default())?;
+    let (filter, programs, is_whole) = match work {
+        Work::Tests { filter, programs } => {
+            guest::prepare(&tree, None)?;
+            (filter.as_deref(), programs.as_slice(), filter.is_none() && programs.is_empty())
+        }
+        Work::Script(script) => {
+            guest::prepare(&tree, Some(script))?;
+            (None, Default::default(), false)
+        }
+    };
+    fs::write(tree.join("filter"), filter.unwrap_or_default())?;
+    install(&agent(is_whole)?, &tree.join("forensics-agent"))?;
 
-    command::run(cargo().args(["build", "--quiet", "--release", "--package", "forensics-agent"]))?;
-    install(&workspace::target().join("release/forensics-agent"), &tests.join("forensics-agent"))?;
-    let mut build = cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "forensics-tests",
-        "--bins",
-        "--tests",
-        "--message-format=json",
-    ]);
-    let built = command::output(&mut build)?;
-    let mut programs = 0;
-    for (name, is_test, executable) in built.lines().filter_map(executable) {
-        let to = if is_test { tests.join("deps").join(&name) } else { tests.join(&name) };
-        install(&executable, &to)?;
-        programs += usize::from(is_test);
+    let mut needs_containers = false;
+    let mut tests = Vec::new();
+    for (name, is_test, executable) in built()? {
+        if !is_test {
+            install(&executable, &tree.join(&name))?;
+            continue;
+        }
+        let is_asked_for = programs.is_empty() || programs.contains(&name);
+        if matches!(work, Work::Tests { .. }) && is_asked_for && has_tests(&executable, filter)? {
+            install(&executable, &tree.join("deps").join(&name))?;
+            needs_containers |= WITH_CONTAINERS.contains(&name.as_str());
+        }
+        tests.push(name);
     }
-    ensure!(programs > 0, "Cargo built no test program");
+    if let Some(unknown) = programs.iter().find(|name| !tests.contains(name)) {
+        bail!("there is no test program {unknown}; there are {}", tests.join(", "));
+    }
+    let packed = fs::read_dir(tree.join("deps"))?.count();
+    ensure!(packed > 0 || matches!(work, Work::Script(_)), "no test has such a name");
 
     for scripts in SCRIPTS {
-        copy_scripts(&workspace::root().join(scripts), &tests.join(guest::LATE))?;
+        copy_scripts(&workspace::root().join(scripts), &tree.join(guest::LATE))?;
     }
-    let archive = directory()?.join("payload.cpio");
-    root::archive_tree(&tree, &archive)?;
-    Ok(archive)
+    let image = scratch.join("payload.ext4");
+    image::of_tree(&tree, &image, SIZE)?;
+    fs::remove_dir_all(&tree)?;
+    Ok(Payload { image, needs_containers })
+}
+
+/// Builds the agent: as it is shipped for the whole of the tests, else the way that is quick after a change.
+fn agent(as_shipped: bool) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--package", "forensics-agent"]);
+    let profile = if as_shipped {
+        build.arg("--release");
+        "release"
+    } else {
+        "debug"
+    };
+    command::run(&mut build)?;
+    Ok(workspace::target().join(profile).join("forensics-agent"))
+}
+
+/// Builds the tests and their programs: name, whether it is a test, and path of each.
+fn built() -> Result<Vec<(String, bool, PathBuf)>> {
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--package", "forensics-tests", "--bins", "--tests"]);
+    let output = command::output(build.arg("--message-format=json"))?;
+    let programs: Vec<_> = output.lines().filter_map(executable).collect();
+    ensure!(programs.iter().any(|(_, is_test, _)| *is_test), "Cargo built no test program");
+    Ok(programs)
+}
+
+/// True when a test program has tests whose name contains the filter.
+fn has_tests(program: &Path, filter: Option<&str>) -> Result<bool> {
+    let mut list = Command::new(program);
+    let listed = command::output(list.arg("--list").args(filter))?;
+    Ok(listed.lines().any(|line| line.ends_with(": test")))
 }
 
 /// Copies the Python files of a directory to the same place in the tree, where the tests look for them.

@@ -1,73 +1,126 @@
-//! The system that a machine runs: a small Debian, made once for each release.
+//! The system that a machine runs: a small Debian, made once for each release and set of packages.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
 
-use super::directory;
+use super::{directory, guest, image};
 use crate::command;
 
 /// What the tests need there.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,psmisc,python3";
-/// What only people need.
-const USELESS: [&str; 6] = [
-    "var/cache/apt",
-    "var/lib/apt/lists",
-    "usr/share/doc",
-    "usr/share/locale",
-    "usr/share/man",
-    "usr/share/info",
+const PACKAGES: [&str; 27] = [
+    "bash",
+    "bpftrace",
+    "cron",
+    "dbus",
+    "dbus-user-session",
+    "earlyoom",
+    "gdb",
+    "iproute2",
+    "kmod",
+    "libpam-systemd",
+    "locales",
+    "login",
+    "logrotate",
+    "lsof",
+    "polkitd",
+    "procps",
+    "psmisc",
+    "python3",
+    "python3-dbus",
+    "python3-gi",
+    "strace",
+    "sudo",
+    "supervisor",
+    "systemd",
+    "systemd-oomd",
+    "systemd-sysv",
+    "tini",
 ];
+/// What tests of containers need besides: a third of the disk, and a minute more to make.
+const CONTAINERS: [&str; 6] = ["containerd", "crun", "docker.io", "iptables", "podman", "runc"];
+/// What only people need.
+const USELESS: [&str; 4] =
+    ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
+/// Done in the system once it is made. Its services wait until a test starts them, and nothing happens by the clock.
+const SETUP: &str = "
+set -e
+cd /lib/systemd/system
+for unit in containerd cron docker earlyoom e2scrub_reap getty@tty1 podman podman-auto-update podman-restart \
+    podman-clean-transient remote-fs.target supervisor systemd-oomd systemd-oomd.socket systemd-pstore \
+    docker.socket podman.socket; do
+    systemctl disable --quiet $unit 2>/dev/null || true
+done
+systemctl mask --quiet *.timer 2>/dev/null
+systemctl unmask --quiet systemd-tmpfiles-clean.timer
+useradd --create-home --shell /bin/bash alice
+echo 'alice ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/alice
+";
+/// Room on the disk, MiB. It is sparse.
+const SIZE: u32 = 6144;
 
-/// The initial file system of a machine: the release's tree with the payload over it.
-pub(super) fn initrd(release: &str, payload: &Path) -> Result<PathBuf> {
-    let base = base(release)?;
-    let initrd = directory()?.join(format!("{release}.initrd"));
-    let mut whole = File::create(&initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
-    // The kernel unpacks one archive after the other.
-    for part in [&base, payload] {
-        let mut part = File::open(part).with_context(|| format!("cannot read {}", part.display()))?;
-        io::copy(&mut part, &mut whole)?;
-    }
-    Ok(initrd)
+/// What is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    Plain,
+    Containers,
 }
 
-/// The release's tree as an archive, made unless it is there from before.
-fn base(release: &str) -> Result<PathBuf> {
-    let directory = directory()?;
-    let archive = directory.join(format!("{release}.cpio"));
-    if archive.is_file() {
-        return Ok(archive);
+impl Root {
+    /// The disk of a release, made unless it is there from before.
+    pub(super) fn image(self, release: &str) -> Result<PathBuf> {
+        let directory = directory()?;
+        let packages = self.packages();
+        let kind = match self {
+            Self::Plain => "plain",
+            Self::Containers => "containers",
+        };
+        let image = directory.join(format!("{release}-{kind}-{}.ext4", recipe(&packages)));
+        if image.is_file() {
+            return Ok(image);
+        }
+        println!("making a Debian {release} with {} packages; it is kept", packages.len());
+        let tree = directory.join(format!("{release}-{kind}.tree"));
+        if tree.exists() {
+            fs::remove_dir_all(&tree)?;
+        }
+        make(release, &packages, &tree)?;
+        image::of_tree(&tree, &image, SIZE)?;
+        fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+        Ok(image)
     }
-    let tree = directory.join(release);
-    if tree.exists() {
-        fs::remove_dir_all(&tree)?;
+
+    fn packages(self) -> Vec<&'static str> {
+        let more: &[&str] = match self {
+            Self::Plain => &[],
+            Self::Containers => &CONTAINERS,
+        };
+        PACKAGES.iter().chain(more).copied().collect()
     }
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), release]).arg(&tree);
-    command::run(debootstrap.stdout(Stdio::null()))?;
+}
+
+/// A name for what it is made of: when that changes, it is made anew.
+fn recipe(packages: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in packages.iter().chain(&USELESS).chain(&[SETUP, guest::STUB]) {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn make(release: &str, packages: &[&str], tree: &Path) -> Result<()> {
+    let mut make = Command::new("mmdebstrap");
+    make.args(["--quiet", "--variant=minbase", "--aptopt=Acquire::Languages \"none\""]);
     for useless in USELESS {
-        let _ = fs::remove_dir_all(tree.join(useless));
+        make.arg(format!("--dpkgopt=path-exclude={useless}"));
     }
-    archive_tree(&tree, &archive)?;
-    fs::remove_dir_all(tree)?;
-    Ok(archive)
-}
-
-/// Packs a directory as the kernel unpacks it.
-pub(super) fn archive_tree(tree: &Path, archive: &Path) -> Result<()> {
-    let partial = archive.with_extension("partial");
-    let output = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
-    let mut find =
-        Command::new("find").current_dir(tree).args([".", "-print0"]).stdout(Stdio::piped()).spawn()?;
-    let names = find.stdout.take().context("find has no output")?;
-    let mut cpio = Command::new("cpio");
-    cpio.current_dir(tree).args(["--null", "--create", "--format=newc", "--quiet"]);
-    let packed = cpio.stdin(names).stdout(output).status().context("cannot start cpio")?;
-    ensure!(find.wait()?.success() && packed.success(), "cannot pack {}", tree.display());
-    fs::rename(&partial, archive)?;
-    Ok(())
+    make.arg(format!("--include={}", packages.join(",")));
+    make.arg(release).arg(tree).arg("http://deb.debian.org/debian");
+    command::run(&mut make)?;
+    guest::install_stub(tree)?;
+    command::run(Command::new("chroot").arg(tree).args(["/bin/sh", "-c", SETUP]))
 }
