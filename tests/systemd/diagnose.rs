@@ -1,6 +1,6 @@
 //! The diagnostic, while systemd kills the unit that asked for it.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use harness::{Machine, output};
 
 /// The worker reads this pipe in the place of the load average, so it looks around no sooner than the test wants.
@@ -8,8 +8,7 @@ const GATE: &str = "/run/gate";
 
 pub(crate) fn worker_survives_its_cgroup() -> Result<()> {
     let machine = Machine::get()?;
-    let agent = machine.agent_inside();
-    let program = agent.get_args().last().context("no agent")?.to_string_lossy().into_owned();
+    let program = machine.program("forensics-agent").display().to_string();
     let log = "/run/diagnose/log";
     let script = format!(
         "{program} diagnose -p $$$$ --signal TERM --log {log} --timeout 60 > /run/worker; exec sleep 1000"
@@ -42,10 +41,9 @@ pub(crate) fn worker_survives_its_cgroup() -> Result<()> {
 
 pub(crate) fn worker_that_cannot_leave_says_so() -> Result<()> {
     let machine = Machine::get()?;
-    let agent = machine.agent_inside();
-    let program = agent.get_args().last().context("no agent")?;
     let mut command = machine.inside("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+    command.arg(machine.program("forensics-agent"));
     let log = "/tmp/diagnose-of-nobody/log";
     let started = output(command.args(["diagnose", "-p", "1", "--signal", "TERM", "--log", log]))?;
     ensure!(started.status.success(), "{started:?}");

@@ -1,4 +1,4 @@
-//! A real systemd in a container: stop timeouts, stops that were announced, and the diagnostic as a transient unit.
+//! A real systemd: stop timeouts, stops that were announced, and the diagnostic as a transient unit.
 
 mod announced;
 mod diagnose;

@@ -186,10 +186,8 @@ pub(crate) fn unit_of_another_user() -> Result<()> {
         &["--drain-timeout", "6", "--user-unit", "gw", "--uid", "4242"],
         "no running manager",
     )?;
-    let agent = machine.agent_inside();
-    let program = agent.get_args().last().context("no agent")?;
     let mut command = machine.inside("runuser");
-    command.args(["-u", "alice", "--"]).arg(program);
+    command.args(["-u", "alice", "--"]).arg(machine.program("forensics-agent"));
     command.args(["check-timing", "--drain-timeout", "6", "--user-unit", "gw", "--uid", "0"]);
     let refused = output(&mut command)?;
     ensure!(
@@ -201,8 +199,8 @@ pub(crate) fn unit_of_another_user() -> Result<()> {
 
 /// Runs `check-timing` where something of the machine was hidden before.
 fn check_without(machine: &Machine, hide: &str, unit: &str) -> Result<(Finished, Duration)> {
-    let agent = machine.agent_inside();
-    let program = agent.get_args().last().context("no agent")?.to_string_lossy().into_owned();
+    let program = machine.program("forensics-agent");
+    let program = program.display();
     let script = format!("{hide} && exec {program} -o json check-timing --drain-timeout 60 -u {unit}");
     let started = Instant::now();
     let finished = output(machine.inside("unshare").args(["--mount", "sh", "-c", &script]))?;

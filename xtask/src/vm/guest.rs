@@ -51,6 +51,7 @@ WantedBy=multi-user.target
 /// How the work begins. It is done by processes of no unit, as from a terminal.
 const PROLOGUE: &str = r#"#!/bin/bash
 unset INVOCATION_ID JOURNAL_STREAM
+export FORENSICS_TESTS_EXPENDABLE_MACHINE=1
 echo $$ > /sys/fs/cgroup/cgroup.procs
 cp --recursive /opt/forensics/late/. /
 echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1 /proc/uptime) s"
