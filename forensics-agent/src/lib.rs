@@ -17,6 +17,7 @@ pub mod kernel;
 mod memory;
 mod moment;
 pub mod report;
+pub mod request;
 pub mod session;
 pub mod store;
 pub mod targets;

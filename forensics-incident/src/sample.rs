@@ -115,6 +115,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         kernel_log: None,
         limits: None,
         history: None,
+        requests: Vec::new(),
         markers: Vec::new(),
         lost: Lost::default(),
         missing: Vec::new(),

@@ -80,6 +80,7 @@ impl Facts {
             kernel_log: None,
             limits: None,
             history: None,
+            requests: Vec::new(),
             markers,
             lost,
             missing,

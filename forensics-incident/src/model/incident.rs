@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::History;
 
-use super::{Context, KernelLog, Limits, Marker, Outcome, Process, Signal, Timing, Verdict};
+use super::{Context, KernelLog, Limits, Marker, Outcome, Process, Request, Signal, Timing, Verdict};
 
 /// The schema of an incident line.
 pub const INCIDENT_SCHEMA: &str = "forensics-agent/incident/1";
@@ -63,6 +63,9 @@ pub struct Facts {
     /// Earlier ends of the same service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    /// What was asked of the manager or container runtime that sent the signals, and may concern the target; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Request>,
     /// Marker files of the target.
     #[serde(default)]
     pub markers: Vec<Marker>,

@@ -76,6 +76,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             kernel_log: None,
             limits: None,
             history: None,
+            requests: Vec::new(),
             markers: Vec::new(),
             lost: Lost { records: 0 },
             missing: Vec::new(),
