@@ -17,6 +17,10 @@ pub struct Offsets {
     pub task_group_leader: u32,
     /// `task_struct.real_parent`
     pub task_real_parent: u32,
+    /// `task_struct.parent`: the tracer, where there is one.
+    pub task_parent: u32,
+    /// `task_struct.ptrace`: not 0 while it is traced.
+    pub task_ptrace: u32,
     /// `task_struct.comm`
     pub task_comm: u32,
     /// `task_struct.cred`
@@ -137,4 +141,4 @@ impl Offsets {
     }
 }
 
-const _: () = assert!(size_of::<Offsets>() == 58 * size_of::<u32>());
+const _: () = assert!(size_of::<Offsets>() == 60 * size_of::<u32>());

@@ -34,8 +34,8 @@ pub struct TaskInfo {
     pub loginuid: u32,
     /// Which of these could not be read: [`task_missing`] bits.
     pub missing: u32,
-    /// Unused.
-    pub reserved: u32,
+    /// Process id of the tracer of the thread; 0 when nobody traces it.
+    pub tracer: u32,
     /// Name of the thread.
     pub comm: [u8; COMM_LEN],
     /// Name of the group leader.

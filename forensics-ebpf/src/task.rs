@@ -54,7 +54,6 @@ pub(crate) unsafe fn describe(task: u64, into: *mut TaskInfo) {
     // the stack, which is too small for it.
     let into = unsafe { &mut *into };
     into.missing = 0;
-    into.reserved = 0;
     into.tgid = field(task, offset!(task_tgid)).unwrap_or(0);
     into.tid = field(task, offset!(task_pid)).unwrap_or(0);
 
@@ -79,6 +78,12 @@ pub(crate) unsafe fn describe(task: u64, into: *mut TaskInfo) {
             into.missing |= task_missing::PPID;
             0
         }
+    };
+
+    // `ptrace_parent()` of include/linux/ptrace.h: while it is traced, the parent is the tracer.
+    into.tracer = match field::<u32>(task, offset!(task_ptrace)) {
+        Ok(0) | Err(Unreadable) => 0,
+        Ok(_) => pointer(task, offset!(task_parent)).and_then(|p| field(p, offset!(task_tgid))).unwrap_or(0),
     };
 
     let cred = pointer(task, offset!(task_cred)).unwrap_or(0);

@@ -105,6 +105,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
             exit_code: None,
             core_dumped: false,
             exit_tid: None,
+            tracer: None,
             kernel_stack: Vec::new(),
             ts: BOOT + at,
             after_s: None,

@@ -114,6 +114,10 @@ pub const SCENARIOS: &[Scenario] = &[
         .needs(&["gdb"]),
     silent(47, "kin", "tracer_that_injects", SIGTERM, &["debugger"]).words("trace"),
     silent(47, "kin", "debugger_signal", SIGTERM, &["debugger"]).needs(&["gdb"]).words("trace"),
+    // At a stop for a system call the kernel sends it, in the tracee.
+    raised(47, "kin", "strace_injects", SIGTERM, &["ptrace"], &["debugger"])
+        .needs(&["strace"])
+        .words("trace"),
     raised(48, "kin", "tracer_that_ends", SIGKILL, &["ptrace"], &["debugger"]).words("EXITKILL"),
     // Which program sent it, nobody can tell from the signal, so that a cause is not asked for.
     raised(49, "kin", "bpf_program", SIGKILL, &["bpf"], &["unknown"])

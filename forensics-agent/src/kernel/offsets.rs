@@ -63,6 +63,8 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
         task_start: btf.offset_of_any("task_struct", &["start_boottime", "real_start_time"])?.offset,
         task_group_leader: must("task_struct", "group_leader")?,
         task_real_parent: must("task_struct", "real_parent")?,
+        task_parent: may("task_struct", "parent")?,
+        task_ptrace: may("task_struct", "ptrace")?,
         task_comm: must("task_struct", "comm")?,
         task_cred: must("task_struct", "cred")?,
         task_mm: must("task_struct", "mm")?,

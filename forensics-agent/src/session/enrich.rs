@@ -150,6 +150,9 @@ impl Enricher {
             boot_ns: event.boot_ns,
             wait_status: event.wait_status.unwrap_or(0),
             tid: event.task.tid,
+            tracer: Some(event.task.tracer)
+                .filter(|&pid| pid != 0)
+                .and_then(|pid| self.processes.by_pid(pid)),
             kernel_stack,
             signals_seen: event.signals,
             folds: self.take_folds(event.task.tgid),

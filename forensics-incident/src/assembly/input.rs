@@ -87,6 +87,8 @@ pub struct ExitRecord {
     pub wait_status: u32,
     /// The last thread to end.
     pub tid: u32,
+    /// Who traced it then.
+    pub tracer: Option<Process>,
     /// Kernel functions on its stack, innermost first.
     pub kernel_stack: Vec<String>,
     /// Signals at this target that the kernel counted since it became one; none when it was not counted.

@@ -209,6 +209,7 @@ fn outcome(ending: &Ending<'_>, ts: f64, after_s: Option<f64>) -> Outcome {
         exit_code: exited.and_then(|exit| i32::try_from((exit.wait_status >> 8) & 0xff).ok()),
         core_dumped: signal_num.is_some() && exit.is_some_and(|exit| exit.wait_status & 0x80 != 0),
         exit_tid: exit.map(|exit| exit.tid),
+        tracer: exit.and_then(|exit| exit.tracer.clone()),
         kernel_stack: exit.map(|exit| exit.kernel_stack.clone()).unwrap_or_default(),
         ts,
         after_s,

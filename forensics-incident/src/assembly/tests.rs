@@ -74,6 +74,7 @@ impl Drive {
             boot_ns: ns(at),
             wait_status,
             tid: target.pid,
+            tracer: None,
             kernel_stack: vec!["do_exit".to_owned()],
             signals_seen,
             folds,

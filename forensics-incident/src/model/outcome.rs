@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::Process;
+
 /// How the target ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -20,6 +22,9 @@ pub struct Outcome {
     /// The last thread to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_tid: Option<u32>,
+    /// Who traced that thread when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracer: Option<Process>,
     /// Kernel functions on the stack of that thread when it ended, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_stack: Vec<String>,

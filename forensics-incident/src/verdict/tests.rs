@@ -182,6 +182,7 @@ fn facts() -> BoxedStrategy<Facts> {
                 exit_code,
                 core_dumped: lost % 2 == 1,
                 exit_tid: None,
+                tracer: None,
                 kernel_stack: stack,
                 ts,
                 after_s,

@@ -66,6 +66,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
                 exit_code: None,
                 core_dumped: false,
                 exit_tid: None,
+                tracer: None,
                 kernel_stack: Vec::new(),
                 ts: 1_795_490_225.124,
                 after_s: Some(0.000_085),

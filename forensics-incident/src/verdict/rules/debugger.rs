@@ -7,17 +7,17 @@ use super::super::lineage::link;
 
 /// A tracer ended it: `PTRACE_O_EXITKILL`, a kill by who had attached, or a signal that was injected.
 ///
-/// Evidence: the kernel path, where the running process is the tracer only in its own calls and when it ends; the
-/// attaching (a SIGSTOP of ptrace), which names the tracer. A tracer injects without any event, so that a silent death
-/// after it had attached is likely its doing. Must not match a kill by anyone else while it was traced.
+/// Evidence: the kernel path, where the running process is the tracer only in its own calls and when it ends; who traced
+/// it at its end; the attaching (a SIGSTOP of ptrace), which names the tracer. A tracer injects without any event, so that a
+/// silent death of a process that was traced is likely its doing, provided that no record was lost. Must not match a kill by
+/// anyone else while it was traced.
 pub(super) fn debugger(case: &Case<'_>) -> Option<Verdict> {
     if let Some(signal) = raised(case, &[Mechanism::Ptrace]) {
         return Some(by_ptrace(case, signal));
     }
-    let tracer = attached(case)?;
     match case.decisive {
-        Some(signal) => by_kill(case, signal, tracer),
-        None => injected(case, tracer),
+        Some(signal) => by_kill(case, signal, attached(case)?),
+        None => injected(case),
     }
 }
 
@@ -25,7 +25,7 @@ pub(super) fn debugger(case: &Case<'_>) -> Option<Verdict> {
 fn by_ptrace(case: &Case<'_>, signal: &Signal) -> Verdict {
     let ended = passed(signal, &["exit_ptrace"]);
     let tracer =
-        signal.sender.as_ref().or(signal.current.as_ref().filter(|_| ended)).or_else(|| attached(case));
+        signal.sender.as_ref().or(signal.current.as_ref().filter(|_| ended)).or_else(|| tracer(case));
     let named = tracer.map_or_else(|| "which one is not known".to_owned(), |tracer| case.actor(tracer));
     let reason = match ended {
         true => format!(
@@ -34,6 +34,7 @@ fn by_ptrace(case: &Case<'_>, signal: &Signal) -> Verdict {
         false => format!("its tracer, {named}, ended it"),
     };
     let mut verdict = explain(case, signal, Cause::Debugger, Intent::Deliberate, &reason);
+    verdict.evidence.extend(traced_by(case));
     if let Some(tracer) = tracer {
         begin_with(
             &mut verdict,
@@ -61,9 +62,11 @@ fn by_kill(case: &Case<'_>, signal: &Signal, tracer: &Process) -> Option<Verdict
     Some(verdict)
 }
 
-/// A death that no event announced, of a process to which somebody had attached.
-fn injected(case: &Case<'_>, tracer: &Process) -> Option<Verdict> {
-    let number = case.facts.outcome.signal_num.filter(|_| case.was_killed())?;
+/// A death that no event announced, of a process that somebody traced.
+fn injected(case: &Case<'_>) -> Option<Verdict> {
+    let number =
+        case.facts.outcome.signal_num.filter(|_| case.was_killed() && case.facts.lost.records == 0)?;
+    let tracer = tracer(case)?;
     let signal = name(number);
     let (target, named) = (case.target_name(), case.actor(tracer));
     let summary = format!(
@@ -72,14 +75,23 @@ fn injected(case: &Case<'_>, tracer: &Process) -> Option<Verdict> {
     let mut verdict = verdict(Cause::Debugger, Intent::Deliberate, Confidence::Likely, summary);
     verdict.culprit = Some(tracer.clone());
     verdict.chain = vec![link(case.brief(tracer), "attached to", target)];
-    verdict.evidence = vec![
-        format!("Its wait status says {signal}; no delivered {signal} was recorded."),
-        format!(
-            "Pid {} had attached to it by ptrace(2), and a tracer injects signals without any event.",
-            tracer.pid
-        ),
-    ];
+    verdict.evidence = vec![format!("Its wait status says {signal}; no delivered {signal} was recorded.")];
+    verdict.evidence.extend(traced_by(case));
+    verdict.evidence.push("A tracer injects signals without any event.".to_owned());
     Some(verdict)
+}
+
+/// Who traced it at its end, else who had attached last.
+fn tracer<'a>(case: &Case<'a>) -> Option<&'a Process> {
+    case.facts.outcome.tracer.as_ref().or_else(|| attached(case))
+}
+
+/// How that is known.
+fn traced_by(case: &Case<'_>) -> Vec<String> {
+    let at_its_end = case.facts.outcome.tracer.as_ref();
+    let at_its_end = at_its_end.map(|tracer| format!("Pid {} traced it when it ended.", tracer.pid));
+    let before = attached(case).map(|tracer| format!("Pid {} had attached to it by ptrace(2).", tracer.pid));
+    before.into_iter().chain(at_its_end).collect()
 }
 
 /// Who attached last: `PTRACE_ATTACH` stops the target with a SIGSTOP (`kernel/ptrace.c` `ptrace_attach()`).
@@ -130,6 +142,27 @@ mod tests {
         let verdict = judge(&killed(nginx(), 100.0, SIGTERM, vec![attach()]), Show::Cmdline);
         assert_eq!((verdict.cause, verdict.confidence), (Cause::Debugger, Confidence::Likely));
         assert_eq!(verdict.culprit, Some(gdb()));
+    }
+
+    #[test]
+    fn who_traced_it_at_its_end() {
+        let mut facts = death(SIGTERM, Mechanism::Ptrace, &["ptrace_report_syscall"], &nginx());
+        facts.outcome.tracer = Some(gdb());
+        let verdict = judged(&facts);
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::Debugger, Some(gdb())));
+        assert!(verdict.evidence.contains(&"Pid 77 traced it when it ended.".to_owned()));
+        // No event, and nobody was seen attaching: PTRACE_SEIZE sends no signal.
+        let mut facts = killed(nginx(), 100.0, SIGTERM, Vec::new());
+        facts.outcome.tracer = Some(gdb());
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::Debugger, Confidence::Likely));
+        assert_eq!(verdict.culprit, Some(gdb()));
+        facts.lost.records = 1;
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::SilentKill);
+        // Somebody looked on.
+        let mut facts = killed(nginx(), 100.0, SIGKILL, vec![kill(99.9, SIGKILL, process(5, "kill -9 812"))]);
+        facts.outcome.tracer = Some(gdb());
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill);
     }
 
     #[test]
