@@ -15,4 +15,5 @@ pub mod model;
 mod sample;
 pub mod signals;
 pub mod text;
+pub mod unit_result;
 pub mod verdict;

@@ -91,6 +91,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
     Facts {
         schema: INCIDENT_SCHEMA.to_owned(),
         id: "0190b2d4-0000-7000-8000-000000000000".to_owned(),
+        update: None,
         group_id: None,
         ts: BOOT + at,
         boot_id: "0".repeat(32),
@@ -113,6 +114,9 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         signals,
         context: None,
         timing: None,
+        manager: None,
+        unit_result: None,
+        unit_log: Vec::new(),
         kernel_log: None,
         limits: None,
         history: None,

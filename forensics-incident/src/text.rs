@@ -45,6 +45,14 @@ pub fn shell_join<S: AsRef<str>>(argv: &[S]) -> String {
     argv.iter().map(|a| shell_quote(a.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
+/// The first characters of a text, with an ellipsis when there is more.
+pub fn clip(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
+        None => text.to_owned(),
+    }
+}
+
 /// A span of time in the shortest form that loses nothing a person cares about: `85 µs`, `1.20 s`, `2 min 3 s`.
 pub fn span(seconds: f64) -> String {
     let seconds = seconds.max(0.0);

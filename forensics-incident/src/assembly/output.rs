@@ -66,6 +66,7 @@ impl Facts {
         Self {
             schema: INCIDENT_SCHEMA.to_owned(),
             id,
+            update: None,
             group_id,
             ts: outcome.ts,
             boot_id,
@@ -77,6 +78,9 @@ impl Facts {
             signals,
             context,
             timing: None,
+            manager: None,
+            unit_result: None,
+            unit_log: Vec::new(),
             kernel_log: None,
             limits: None,
             history: None,

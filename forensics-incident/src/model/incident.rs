@@ -2,7 +2,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::History;
 
-use super::{Context, KernelLog, Limits, Marker, Outcome, Process, Request, Signal, Timing, Verdict};
+use super::{
+    Context, KernelLog, Limits, LogLine, ManagerFacts, Marker, Outcome, Process, Request, Signal, Timing,
+    UnitResult,
+    Verdict,
+};
 
 /// The schema of an incident line.
 pub const INCIDENT_SCHEMA: &str = "forensics-agent/incident/1";
@@ -24,6 +28,9 @@ pub struct Facts {
     pub schema: String,
     /// UUID version 7.
     pub id: String,
+    /// Set in a record that replaces an earlier one of the same id, since more was learnt: 1, 2 and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<u32>,
     /// Shared by targets that were hit by one act.
     ///
     /// An act that reaches several processes by its nature (a kill of a process group, `cgroup.kill`, an
@@ -54,6 +61,15 @@ pub struct Facts {
     /// The unit's stop timing, when a drain was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// What the systemd manager says of the unit, when the target was in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<ManagerFacts>,
+    /// What the manager made of the end, once it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_result: Option<UnitResult>,
+    /// The last lines that the unit logged before the end, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unit_log: Vec<LogLine>,
     /// What the kernel log says of this end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_log: Option<KernelLog>,

@@ -2,7 +2,7 @@
 
 use crate::attribution::{decisive_of, is_own};
 use crate::model::{Cause, Confidence, Facts, Intent, Mechanism, OutcomeKind, Process, Signal, Verdict};
-use crate::text::{shell_join, span};
+use crate::text::{clip, shell_join, span};
 
 use super::Show;
 
@@ -198,12 +198,4 @@ pub(super) fn verdict(cause: Cause, intent: Intent, confidence: Confidence, summ
 pub(super) fn quote(text: &str) -> String {
     let text = if text.is_empty() { "?" } else { text };
     format!("`{}`", text.replace('`', "\\x60"))
-}
-
-/// The first characters of a text.
-fn clip(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
-        None => text.to_owned(),
-    }
 }

@@ -7,16 +7,15 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Stdio;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
-use zbus::zvariant::{OwnedValue, Value};
+use zbus::zvariant::{Array, OwnedValue, Signature, Value};
 
 use super::properties::{NAMES, Properties};
 use super::unit::Scope;
+use crate::host::tool;
 
 /// How long all questions about one unit may take together.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,25 +41,34 @@ pub enum ManagerError {
     },
 }
 
-/// What the manager says of a unit. It loads the unit when it has not yet, as `systemctl show` does, and changes
-/// nothing else. Takes [`PATIENCE`] at most.
+/// What the manager says of how a unit is stopped: the properties [`NAMES`]. It loads the unit when it has not yet, as
+/// `systemctl show` does, and changes nothing else. Takes [`PATIENCE`] at most.
 pub async fn properties(scope: Scope, unit: &str) -> Result<Properties, ManagerError> {
+    properties_of(scope, unit, &NAMES).await
+}
+
+/// The same, of the properties with these names.
+pub async fn properties_of(
+    scope: Scope,
+    unit: &str,
+    names: &[&'static str],
+) -> Result<Properties, ManagerError> {
     let no_answer = |why: String| ManagerError::NoAnswer { unit: unit.to_owned(), scope: scope.name(), why };
-    match tokio::time::timeout(PATIENCE, ask(scope, unit)).await {
+    match tokio::time::timeout(PATIENCE, ask(scope, unit, names)).await {
         Ok(answer) => answer.map_err(no_answer),
         Err(_) => Err(no_answer(format!("it took longer than {} s", PATIENCE.as_secs()))),
     }
 }
 
-async fn ask(scope: Scope, unit: &str) -> Result<Properties, String> {
+async fn ask(scope: Scope, unit: &str, names: &[&'static str]) -> Result<Properties, String> {
     if let Some(bus) = bus(scope) {
-        match tokio::time::timeout(PATIENCE_FOR_BUS, ask_bus(&bus, unit)).await {
+        match tokio::time::timeout(PATIENCE_FOR_BUS, ask_bus(&bus, unit, names)).await {
             Ok(Ok(properties)) => return Ok(properties),
             Ok(Err(error)) => log::debug!("{bus}: {error}"),
             Err(_) => log::debug!("{bus}: no answer"),
         }
     }
-    ask_systemctl(scope, unit).await
+    ask_systemctl(scope, unit, names).await
 }
 
 /// The bus on which the manager can be asked, when it is one to trust.
@@ -75,12 +83,14 @@ fn is_own(uid: u32) -> bool {
     uid == rustix::process::geteuid().as_raw()
 }
 
-async fn ask_bus(bus: &str, unit: &str) -> Result<Properties, zbus::Error> {
+async fn ask_bus(bus: &str, unit: &str, names: &[&'static str]) -> Result<Properties, zbus::Error> {
     let stream = UnixStream::connect(bus).await?;
     let connection = zbus::connection::Builder::unix_stream(stream).build().await?;
     let path = unit_object(unit);
     let mut pairs = Vec::new();
-    for interface in ["org.freedesktop.systemd1.Unit", "org.freedesktop.systemd1.Service"] {
+    // What else there is has no timeouts of its own.
+    let special = if unit.ends_with(".scope") { "Scope" } else { "Service" };
+    for interface in ["Unit", special].map(|kind| format!("org.freedesktop.systemd1.{kind}")) {
         let reply = connection
             .call_method(
                 Some("org.freedesktop.systemd1"),
@@ -91,9 +101,9 @@ async fn ask_bus(bus: &str, unit: &str) -> Result<Properties, zbus::Error> {
             )
             .await?;
         let all: HashMap<String, OwnedValue> = reply.body().deserialize()?;
-        pairs.extend(NAMES.iter().filter_map(|name| Some(((*name).to_owned(), shown(all.get(*name)?)?))));
+        pairs.extend(names.iter().filter_map(|name| Some(((*name).to_owned(), shown(all.get(*name)?)?))));
     }
-    Ok(Properties::new(pairs))
+    Ok(Properties::of(names, pairs))
 }
 
 /// A value as `systemctl show` writes it; times stay microseconds.
@@ -105,8 +115,27 @@ fn shown(value: &Value<'_>) -> Option<String> {
         Value::U32(number) => number.to_string(),
         Value::U64(number) => number.to_string(),
         Value::Str(text) => text.to_string(),
+        Value::Array(items) => list(items)?,
+        // `Job`: its number and its object.
+        Value::Structure(fields) => shown(fields.fields().first()?)?,
         _ => return None,
     })
+}
+
+/// A list of names, or the bytes of an id.
+fn list(items: &Array<'_>) -> Option<String> {
+    let parts = |separator| {
+        let parts: Option<Vec<String>> = items
+            .iter()
+            .map(|item| match item {
+                Value::Str(text) => Some(text.to_string()),
+                Value::U8(byte) => Some(format!("{byte:02x}")),
+                _ => None,
+            })
+            .collect();
+        parts.map(|parts| parts.join(separator))
+    };
+    parts(if *items.element_signature() == Signature::U8 { "" } else { " " })
 }
 
 /// The object path of a unit: all but letters and digits as `_XX` (`bus_label_escape` in systemd's
@@ -123,13 +152,8 @@ fn unit_object(unit: &str) -> String {
     path
 }
 
-async fn ask_systemctl(scope: Scope, unit: &str) -> Result<Properties, String> {
-    let mut command = tokio::process::Command::new("systemctl");
-    // Nothing of the agent's environment: the child may run as a user who can read it there.
-    command
-        .env_clear()
-        .env("LC_ALL", "C")
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin");
+async fn ask_systemctl(scope: Scope, unit: &str, names: &[&'static str]) -> Result<Properties, String> {
+    let mut command = tool::command("systemctl");
     if let Scope::User { uid } = scope {
         let runtime = format!("/run/user/{uid}");
         command.arg("--user").env("XDG_RUNTIME_DIR", &runtime);
@@ -144,31 +168,9 @@ async fn ask_systemctl(scope: Scope, unit: &str) -> Result<Properties, String> {
             command.uid(uid).gid(directory.gid());
         }
     }
-    let mut child = command
-        .args(["show", "--no-pager", &format!("--property={}", NAMES.join(",")), "--", unit])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("systemctl cannot be run: {error}"))?;
-    let (stdout, stderr) = tokio::join!(read(child.stdout.take()), read(child.stderr.take()));
-    let status = child.wait().await.map_err(|error| format!("systemctl was lost: {error}"))?;
-    if !status.success() {
-        let first = stderr.lines().next().unwrap_or("systemctl failed without a word");
-        return Err(forensics_incident::text::escape(first.trim_end_matches('.')));
-    }
-    Ok(Properties::from_show(&stdout))
-}
-
-/// Reads a pipe to its end or to [`MAX_OUTPUT`], and closes it.
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        // What came before an error is as good as what there is.
-        let _ = pipe.take(MAX_OUTPUT).read_to_end(&mut bytes).await;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    command.args(["show", "--no-pager", &format!("--property={}", names.join(",")), "--", unit]);
+    let said = tool::run(command, MAX_OUTPUT).await?;
+    Ok(Properties::of_show(names, &String::from_utf8_lossy(&said.stdout)))
 }
 
 #[cfg(test)]
@@ -187,6 +189,10 @@ mod tests {
         assert_eq!(shown(&Value::Bool(false)).as_deref(), Some("no"));
         assert_eq!(shown(&Value::U64(90_000_000)).as_deref(), Some("90000000"));
         assert_eq!(shown(&Value::new("loaded")).as_deref(), Some("loaded"));
+        assert_eq!(shown(&Value::new(vec!["a.service", "b.timer"])).as_deref(), Some("a.service b.timer"));
+        assert_eq!(shown(&Value::new(vec![0x0a_u8, 0xff])).as_deref(), Some("0aff"));
+        assert_eq!(shown(&Value::new(Vec::<u8>::new())).as_deref(), Some(""));
+        assert_eq!(shown(&Value::new((7_u32, "/job/7"))).as_deref(), Some("7"));
         assert_eq!(shown(&Value::F64(1.0)), None);
     }
 
@@ -195,11 +201,5 @@ mod tests {
         let own = rustix::process::geteuid().as_raw();
         assert_eq!(bus(Scope::User { uid: own }), Some(format!("/run/user/{own}/bus")));
         assert_eq!(bus(Scope::User { uid: own.wrapping_add(1) }), None);
-    }
-
-    #[tokio::test]
-    async fn pipes_are_read_up_to_a_limit() {
-        assert_eq!(read(Some(&b"a=b\n"[..])).await, "a=b\n");
-        assert_eq!(read(Some(tokio::io::repeat(b'x'))).await.len() as u64, MAX_OUTPUT);
     }
 }

@@ -5,5 +5,6 @@ pub mod check;
 pub mod duration;
 pub mod manager;
 pub mod properties;
+pub mod state;
 pub mod timing;
 pub mod unit;

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::duration::{Span, parse_us};
 
-/// Names of the properties asked for, as in `org.freedesktop.systemd1.Unit` and `….Service`.
+/// Names of the properties that decide about the timing of a stop, as in `org.freedesktop.systemd1.Unit` and
+/// `….Service`.
 pub const NAMES: [&str; 13] = [
     "LoadState",
     "NeedDaemonReload",
@@ -32,15 +33,23 @@ pub struct Properties(BTreeMap<String, String>);
 impl Properties {
     /// Properties from pairs of name and value; only [`NAMES`] are kept.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(pairs.into_iter().filter(|(name, _)| NAMES.contains(&name.as_str())).collect())
+        Self::of(&NAMES, pairs)
     }
 
-    /// Reads the output of `systemctl show`.
+    /// Properties from pairs of name and value; only those of these names are kept.
+    pub fn of(names: &[&str], pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect())
+    }
+
+    /// Reads the output of `systemctl show`; only [`NAMES`] are kept.
     pub fn from_show(output: &str) -> Self {
-        Self::new(output.lines().filter_map(|line| {
-            let (name, value) = line.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        }))
+        Self::of_show(&NAMES, output)
+    }
+
+    /// Reads the output of `systemctl show`; only those of these names are kept.
+    pub fn of_show(names: &[&str], output: &str) -> Self {
+        let pairs = output.lines().filter_map(|line| line.split_once('='));
+        Self::of(names, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
     }
 
     /// One value; None when the manager did not say, as older ones do not know every property.

@@ -52,6 +52,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
         facts: Facts {
             schema: INCIDENT_SCHEMA.to_owned(),
             id: "0192f5e0-7c1a-7d11-8a3f-0123456789ab".to_owned(),
+            update: None,
             group_id: None,
             ts: 1_795_490_225.124,
             boot_id: "0123456789abcdef0123456789abcdef".to_owned(),
@@ -74,6 +75,9 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             signals,
             context: None,
             timing: None,
+            manager: None,
+            unit_result: None,
+            unit_log: Vec::new(),
             kernel_log: None,
             limits: None,
             history: None,

@@ -1,0 +1,15 @@
+//! The journal around an incident: what the managers said of the unit, and what the unit said last.
+//!
+//! It is read through the host's own `journalctl`, which knows every format and compression that its journald writes.
+//! Only entries of senders that the journal vouches for count: fields that begin with `_` are journald's own, all others
+//! may be anything that a process made up (systemd.journal-fields(7)).
+
+mod entry;
+mod last_lines;
+mod messages;
+mod read;
+
+pub use entry::Entry;
+pub use last_lines::{Ended, last_lines};
+pub use messages::messages;
+pub use read::{JournalError, Query, read};
