@@ -58,15 +58,6 @@ pub fn of(facts: &Facts) -> Option<UnitResult> {
     })
 }
 
-/// The run of the unit in which the target was.
-fn run(facts: &Facts) -> Option<&str> {
-    let of_context = facts.context.as_ref().and_then(|context| context.systemd_invocation_id.as_deref());
-    let before = || facts.manager.as_ref()?.before.as_ref()?.invocation_id.as_deref();
-    // What a process inherited is the id of some other unit.
-    let is_of_unit = facts.context.as_ref().is_some_and(|context| context.systemd_unit.is_some());
-    of_context.filter(|_| is_of_unit).or_else(before)
-}
-
 fn is_main(facts: &Facts, state: &UnitState) -> bool {
     let target = &facts.target;
     let pids = [Some(target.pid), target.ns_pid];
@@ -75,7 +66,7 @@ fn is_main(facts: &Facts, state: &UnitState) -> bool {
 
 /// True when the unit has been started after the end.
 fn runs_again(facts: &Facts, manager: &ManagerFacts) -> bool {
-    let Some(run) = run(facts) else { return false };
+    let Some(run) = manager.invocation_id.as_deref() else { return false };
     let is_other = |id: &Option<String>| id.as_deref().is_some_and(|id| id != run);
     let now = manager.after.as_ref().is_some_and(|after| {
         is_other(&after.invocation_id)
@@ -89,7 +80,7 @@ fn runs_again(facts: &Facts, manager: &ManagerFacts) -> bool {
 
 /// The message that the unit of that run is down.
 fn down<'a>(facts: &Facts, manager: &'a ManagerFacts) -> Option<&'a ManagerMessage> {
-    let run = run(facts);
+    let run = manager.invocation_id.as_deref();
     manager.messages.iter().find(|message| {
         let of_run =
             run.is_none() || message.invocation_id.is_none() || message.invocation_id.as_deref() == run;
@@ -169,6 +160,7 @@ mod tests {
         let manager = ManagerFacts {
             unit: "nginx.service".to_owned(),
             scope: "system".to_owned(),
+            invocation_id: Some("a".to_owned()),
             before: Some(state("active", "a")),
             after: Some(after),
             messages,

@@ -2,6 +2,7 @@
 
 mod announced;
 mod diagnose;
+mod said;
 mod timing;
 
 use std::process::ExitCode;
@@ -22,6 +23,10 @@ fn main() -> ExitCode {
         test("incident_with_timing", timing::incident_with_timing),
         test("stop_that_was_announced", announced::stop_that_was_announced),
         test("marker_of_exec_stop", announced::marker_of_exec_stop),
+        test("exit_with_its_last_words", said::exit_with_its_last_words),
+        test("unit_that_is_started_again", said::unit_that_is_started_again),
+        test("unit_that_was_started_too_often", said::unit_that_was_started_too_often),
+        test("kill_that_the_manager_learns_of", said::kill_that_the_manager_learns_of),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);

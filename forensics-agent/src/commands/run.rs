@@ -88,6 +88,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         hook: None,
         ebpf_log: args.ebpf_log,
         events: false,
+        follow_units: false,
         drain: args.drain_timeout.map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),

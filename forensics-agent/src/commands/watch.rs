@@ -92,6 +92,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         hook: args.hook,
         ebpf_log: args.ebpf_log,
         events: args.events,
+        follow_units: true,
         drain: args.drain_timeout.map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),

@@ -1,8 +1,9 @@
 //! What the cgroup path of a process says: where it stands, and the container that it is in.
 
 use std::{
-    fs::File,
+    fs::{DirEntry, File},
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    path::PathBuf,
     sync::OnceLock,
 };
 
@@ -69,6 +70,33 @@ fn unified_root() -> Option<(File, String)> {
     })
 }
 
+/// Processes in a cgroup and below it, by pid: some of them when there are many. The path is as systemd counts.
+pub fn processes(path: &str) -> Vec<u32> {
+    const ROOTS: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let is_plain = path.starts_with('/') && !path.split('/').any(|part| part == "..");
+    let root = ROOTS.iter().map(|root| PathBuf::from(format!("{root}{path}"))).find(|path| path.is_dir());
+    let mut waiting: Vec<PathBuf> = root.into_iter().filter(|_| is_plain).collect();
+    let (mut pids, mut looked) = (Vec::new(), 0);
+    while let Some(directory) = waiting.pop()
+        && looked < MAX_CGROUPS
+        && pids.len() < MAX_PROCESSES
+    {
+        looked += 1;
+        let procs = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(procs.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|&pid| pid != 0));
+        let below = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        let is_directory = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        waiting.extend(below.filter(is_directory).take(MAX_CGROUPS).map(|entry| entry.path()));
+    }
+    pids.truncate(MAX_PROCESSES);
+    pids
+}
+
+/// Cgroups that are looked into at most.
+const MAX_CGROUPS: usize = 64;
+/// Processes that are told at most.
+const MAX_PROCESSES: usize = 32;
+
 /// The container whose cgroup the path names: the id that Docker, Podman, containerd and CRI-O give, or the name
 /// that LXC and systemd-machined do. The innermost one counts.
 pub fn container_id(path: &str) -> Option<String> {
@@ -126,6 +154,17 @@ mod tests {
         let Some(child) = child.filter(|_| rustix::process::geteuid().is_root()) else { return };
         let id = child.metadata().expect("it is there").ino();
         assert_eq!(path_of_id(id), Some(format!("/{}", child.file_name().to_string_lossy())));
+    }
+
+    #[test]
+    fn processes_of_a_cgroup() {
+        let own = std::fs::read_to_string("/proc/self/cgroup").expect("it is there");
+        let path = systemd_path(&own).expect("it is somewhere");
+        // Whoever else is there may be many.
+        let found = processes(path);
+        assert!(found.contains(&std::process::id()) || found.len() == MAX_PROCESSES, "{path}: {found:?}");
+        assert_eq!(processes("/../.."), [0_u32; 0]);
+        assert_eq!(processes("/no-such-cgroup"), [0_u32; 0]);
     }
 
     const ID: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

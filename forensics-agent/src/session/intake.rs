@@ -60,6 +60,7 @@ impl<W: Write> Session<W> {
         self.forget(pid);
         let pushed = self.push(Input::Exit(record), progress);
         self.evidence.forget(pid);
+        self.managers.forget(pid);
         pushed
     }
 
@@ -113,6 +114,8 @@ impl<W: Write> Session<W> {
         }
         self.evidence.watch(&target);
         let news = self.markers.add(&target);
+        let environ = self.markers.environ(target.pid);
+        self.managers.came(&target, environ.and_then(|environ| environ.invocation_id));
         self.timings.ask(&target);
         self.push(Input::Watch { target }, progress)?;
         self.handle_news(news, progress)

@@ -9,6 +9,7 @@ mod evidence;
 mod host;
 mod intake;
 mod losses;
+mod managers;
 mod markers;
 mod outcome;
 mod processes;
@@ -50,6 +51,7 @@ use crate::{
 use enrich::Enricher;
 use evidence::Evidence;
 use losses::Losses;
+use managers::Managers;
 use markers::Markers;
 use processes::Processes;
 use relays::Relays;
@@ -75,6 +77,9 @@ pub struct Settings {
     pub events: bool,
     /// What the services want of their managers at a stop, when that is known.
     pub drain: Option<Wanted>,
+    /// Also tell what managers make of ends, in updates, and what units logged last. Not for a command of one's own, which
+    /// is in the unit of whoever runs it.
+    pub follow_units: bool,
     /// The marker files to look for.
     pub markers: Arc<[MarkerSpec]>,
     /// Where incidents are stored, when they are.
@@ -106,6 +111,7 @@ pub struct Session<W: Write> {
     relays: Relays,
     markers: Markers,
     timings: Timings,
+    managers: Managers,
     /// What closed before the manager of its unit had answered.
     untimed: Vec<Facts>,
     evidence: Evidence,
@@ -122,6 +128,7 @@ impl<W: Write> Session<W> {
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
         let drain = settings.drain;
+        let managers = Managers::new(settings.follow_units);
         let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);
@@ -156,6 +163,7 @@ impl<W: Write> Session<W> {
             relays: Relays::default(),
             markers,
             timings: Timings::new(drain),
+            managers,
             untimed: Vec::new(),
             evidence: Evidence::start(),
             storage,
@@ -250,6 +258,7 @@ impl<W: Write> Session<W> {
             ready = self.markers.readable() => ready?,
             () = self.timings.answer() => {}
             failure = self.storage.failure() => self.reporter.not_stored(&failure)?,
+            () = self.managers.answer() => {}
             passed = self.diagnostics.pass_on() => passed?,
             () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
                 // A death that was recorded in time must not be taken for survival.
@@ -291,6 +300,7 @@ impl<W: Write> Session<W> {
         let news = self.markers.take();
         self.handle_news(news, &mut progress)?;
         self.report_timed(&mut progress)?;
+        self.report_settled()?;
         self.take_records(batch.records, &mut progress)?;
         if batch.drained {
             self.notice_losses(&mut progress)?;

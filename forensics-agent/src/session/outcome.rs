@@ -33,8 +33,12 @@ impl<W: Write> Session<W> {
                     let id = self.storage.close(closed.target.key());
                     let mut facts = Facts::new(&self.host, id, *closed);
                     self.evidence.complete(&mut facts, decisive);
-                    if self.timings.is_pending(&facts.target) {
-                        self.untimed.push(facts);
+                    self.managers.ask(&mut facts);
+                    if self.is_awaited(&facts) {
+                        // Its manager may be taking down the agent as well.
+                        let incident = self.judged(facts);
+                        self.storage.put(&incident, State::Open);
+                        self.untimed.push(incident.facts);
                     } else {
                         self.report(facts, progress)?;
                     }
@@ -44,11 +48,15 @@ impl<W: Write> Session<W> {
         Ok(())
     }
 
+    /// True while a manager has something to say about an incident before it can be told.
+    fn is_awaited(&self, facts: &Facts) -> bool {
+        self.timings.is_pending(&facts.target) || self.managers.is_pending(facts)
+    }
+
     /// Reports what waited for the manager of its unit, which has answered.
     pub(super) fn report_timed(&mut self, progress: &mut Progress) -> io::Result<()> {
-        let (waiting, timed) = std::mem::take(&mut self.untimed)
-            .into_iter()
-            .partition(|facts: &Facts| self.timings.is_pending(&facts.target));
+        let (waiting, timed) =
+            std::mem::take(&mut self.untimed).into_iter().partition(|facts: &Facts| self.is_awaited(facts));
         self.untimed = waiting;
         let timed: Vec<Facts> = timed;
         timed.into_iter().try_for_each(|facts| self.report(facts, progress))
@@ -57,11 +65,12 @@ impl<W: Write> Session<W> {
     /// Judges what happened, and reports it.
     pub(super) fn report(&mut self, facts: Facts, progress: &mut Progress) -> io::Result<()> {
         let history = self.storage.history(&facts);
-        let facts = Facts { timing: self.timings.of(&facts.target), history, ..facts };
-        let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
-        let incident = Incident { facts, verdict };
+        let mut facts = Facts { timing: self.timings.of(&facts.target), history, ..facts };
+        self.managers.complete(&mut facts);
+        let incident = self.judged(facts);
         self.reporter.incident(&incident)?;
         self.storage.put(&incident, State::Closed);
+        self.managers.follow(&incident.facts);
         progress.closed.push(incident);
         Ok(())
     }
@@ -71,10 +80,29 @@ impl<W: Write> Session<W> {
         let now = clock::boot_ns();
         for (key, id) in self.storage.take_grown() {
             let Some(closed) = self.assembler.preview(now, key) else { continue };
-            let facts = Facts::new(&self.host, id, closed);
-            let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
-            self.storage.put(&Incident { facts, verdict }, State::Open);
+            let incident = self.judged(Facts::new(&self.host, id, closed));
+            self.storage.put(&incident, State::Open);
         }
+    }
+
+    /// Reports anew what managers have made something of meanwhile.
+    pub(super) fn report_settled(&mut self) -> io::Result<()> {
+        for (mut facts, residual) in self.managers.take_settled() {
+            if let Some(result) = &mut facts.unit_result {
+                let left = residual.into_iter().filter_map(|pid| self.enricher.processes.read(pid).ok());
+                result.residual = left.map(|process| Process { ancestors: Vec::new(), ..process }).collect();
+            }
+            facts.update = Some(facts.update.unwrap_or(0).saturating_add(1));
+            let incident = self.judged(facts);
+            self.reporter.incident(&incident)?;
+            self.storage.put(&incident, State::Closed);
+        }
+        Ok(())
+    }
+
+    fn judged(&self, facts: Facts) -> Incident {
+        let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
+        Incident { facts, verdict }
     }
 
     /// Takes the shutdown context of a target that is asked to end, and looks for markers.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// A line that the target's unit wrote to the journal, redacted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Unix time at which the journal received it, seconds.
+    /// Unix time at which it was sent, or received where that is not known, seconds.
     pub ts: f64,
     /// What it says: the first 300 characters.
     pub text: String,

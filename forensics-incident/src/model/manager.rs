@@ -9,6 +9,9 @@ pub struct ManagerFacts {
     pub unit: String,
     /// `system` or `user`.
     pub scope: String,
+    /// The run of the unit in which the target was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_id: Option<String>,
     /// The unit as it was when the target came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<UnitState>,
@@ -165,7 +168,7 @@ impl fmt::Display for Timeout {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ManagerMessage {
-    /// Unix time at which the journal received it, seconds.
+    /// Unix time at which it was sent, or received where that is not known, seconds.
     pub ts: f64,
     /// Who wrote it: `systemd`, `systemd-logind`, `systemd-oomd`.
     pub identifier: String,

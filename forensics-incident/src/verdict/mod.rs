@@ -10,6 +10,7 @@ mod case;
 mod evidence;
 mod kernel;
 mod kill_tools;
+mod last_words;
 mod lineage;
 mod relay;
 mod rules;

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+/// The field of the kernel's stamp.
+pub(super) const SENT: &str = "_SOURCE_REALTIME_TIMESTAMP";
+
 /// Fields of one entry. Of a field that occurs more than once, the first counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry(Map<String, Value>);
@@ -31,9 +34,11 @@ impl Entry {
         self.0.get(field).is_some_and(Value::is_null)
     }
 
-    /// When the journal received it, Unix seconds.
+    /// When it was sent, Unix seconds: by the kernel's stamp on the message where there is one, else by the time at which
+    /// a busy journald came to read it. The stamp must be asked for.
     pub fn unix_s(&self) -> Option<f64> {
-        self.number::<u64>("__REALTIME_TIMESTAMP").map(|microseconds| microseconds as f64 / 1e6)
+        let stamp = self.number::<u64>(SENT).or_else(|| self.number("__REALTIME_TIMESTAMP"));
+        stamp.map(|microseconds| microseconds as f64 / 1e6)
     }
 }
 
@@ -92,6 +97,9 @@ mod tests {
         assert_eq!(entry.number::<u32>("_PID"), Some(812));
         assert_eq!(entry.number::<u32>("JOB_ID"), None);
         assert_eq!(entry.unix_s(), Some(1_795_490_225.5));
+        let sent =
+            Entry::parse(br#"{"_SOURCE_REALTIME_TIMESTAMP":"2000000","__REALTIME_TIMESTAMP":"3000000"}"#);
+        assert_eq!(sent.and_then(|entry| entry.unix_s()), Some(2.0));
         assert!(entry.is_too_long("LONG") && !entry.is_too_long("_PID") && !entry.is_too_long("NONE"));
     }
 

@@ -3,6 +3,7 @@
 use forensics_incident::model::LogLine;
 use forensics_incident::text;
 
+use super::entry::SENT;
 use super::{Entry, JournalError, Query, read};
 use crate::host::redact::redact_text;
 use crate::host::systemd::unit::{Scope, UnitPath};
@@ -12,8 +13,15 @@ const MAX_LINES: usize = 10;
 /// Characters of a line.
 const MAX_TEXT: usize = 300;
 /// What of an entry is asked for.
-const FIELDS: &[&str] =
-    &["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_PID", "_SYSTEMD_INVOCATION_ID", "_SYSTEMD_USER_UNIT"];
+const FIELDS: &[&str] = &[
+    SENT,
+    "MESSAGE",
+    "PRIORITY",
+    "SYSLOG_IDENTIFIER",
+    "_PID",
+    "_SYSTEMD_INVOCATION_ID",
+    "_SYSTEMD_USER_UNIT",
+];
 
 /// The end of a process whose unit's last words are looked for.
 #[derive(Debug, Clone, PartialEq)]

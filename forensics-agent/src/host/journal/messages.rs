@@ -1,8 +1,11 @@
 //! What managers log about the jobs and ends of units.
 
+use std::ops::Range;
+
 use forensics_incident::model::{ManagerMessage, UnitState};
 use forensics_incident::text;
 
+use super::entry::SENT;
 use super::{Entry, JournalError, Query, read};
 use crate::host::systemd::unit::{Scope, UnitPath};
 
@@ -21,6 +24,7 @@ const ABOUT_JOBS: [&str; 7] = [
 const ADVISERS: [&str; 2] = ["systemd-logind.service", "systemd-oomd.service"];
 /// What of an entry is asked for.
 const FIELDS: &[&str] = &[
+    SENT,
     "MESSAGE",
     "MESSAGE_ID",
     "UNIT",
@@ -39,23 +43,30 @@ const MAX_READ: usize = 1000;
 const MAX_KEPT: usize = 48;
 /// Jobs of one request have numbers this near to each other; those of larger requests are known by their relation.
 const NEAR_JOBS: u32 = 32;
+/// Messages this long before it began belong to the same events, seconds.
+const NEAR_S: f64 = 10.0;
 /// Characters of a message.
 const MAX_TEXT: usize = 300;
 
-/// Reads the messages of the manager of a unit from a moment on, Unix seconds: all about the unit, and of others what
-/// may be the reason.
+/// Reads the messages of the manager of a unit: all about the unit, and of others what may be the reason for what began
+/// at the end of the span, Unix seconds.
 ///
 /// # Errors
 /// The journal does not tell.
 pub async fn messages(
     place: &UnitPath,
-    since: f64,
+    span: Range<f64>,
     state: Option<&UnitState>,
 ) -> Result<Vec<ManagerMessage>, JournalError> {
-    let query =
-        Query { any_of: groups(place), since: Some(since), until: None, lines: MAX_READ, fields: FIELDS };
+    let query = Query {
+        any_of: groups(place),
+        since: Some(span.start),
+        until: None,
+        lines: MAX_READ,
+        fields: FIELDS,
+    };
     let messages = read(&query).await?.iter().filter_map(message).collect();
-    Ok(selected(messages, place, state))
+    Ok(selected(messages, place, span.end, state))
 }
 
 fn groups(place: &UnitPath) -> Vec<Vec<String>> {
@@ -97,16 +108,20 @@ fn message(entry: &Entry) -> Option<ManagerMessage> {
 fn selected(
     messages: Vec<ManagerMessage>,
     place: &UnitPath,
+    begun: f64,
     state: Option<&UnitState>,
 ) -> Vec<ManagerMessage> {
     let is_own = |message: &ManagerMessage| message.unit.as_deref() == Some(place.unit.as_str());
-    let jobs: Vec<u32> = messages.iter().filter(|m| is_own(m)).filter_map(|m| m.job_id).collect();
+    let is_near = |message: &ManagerMessage| message.ts >= begun - NEAR_S;
+    let stops = |message: &&ManagerMessage| is_own(message) && message.job_type.as_deref() != Some("start");
+    let jobs: Vec<u32> =
+        messages.iter().filter(stops).filter(|m| is_near(m)).filter_map(|m| m.job_id).collect();
     let matters = |message: &ManagerMessage| {
         let Some(unit) = &message.unit else { return true };
         let of_request =
             || message.job_id.is_some_and(|job| jobs.iter().any(|own| own.abs_diff(job) <= NEAR_JOBS));
         let related = || state.is_some_and(|state| is_related(state, unit));
-        unit.ends_with(".target")
+        (unit.ends_with(".target") && is_near(message))
             || Some(unit) == place.user_manager_unit.as_ref()
             || related()
             || of_request()
@@ -175,26 +190,33 @@ mod tests {
         assert!(of_user.contains(&"_SYSTEMD_USER_UNIT=init.scope".to_owned()));
     }
 
+    fn stop(unit: &str, job_id: u32, ts: f64) -> ManagerMessage {
+        ManagerMessage { job_type: Some("stop".to_owned()), ..about(unit, Some(job_id), ts) }
+    }
+
     #[test]
     fn what_may_be_the_reason_is_kept() {
         let state = UnitState { part_of: vec!["base.service".to_owned()], ..UnitState::default() };
         let messages = vec![
             about("base.service", Some(200), 1.0),
-            about("other.service", Some(300), 1.1),
-            about("near.service", Some(901), 1.2),
-            about("multi-user.target", Some(7), 1.3),
-            about("gw.service", Some(890), 1.4),
+            about("boot.target", Some(7), 1.0),
+            about("gw.service", Some(5), 1.1),
+            about("early.service", Some(6), 1.0),
+            about("other.service", Some(300), 99.1),
+            about("near.service", Some(901), 99.2),
+            about("multi-user.target", Some(7), 99.3),
+            stop("gw.service", 890, 99.4),
         ];
-        let kept = selected(messages, &place("gw"), Some(&state));
+        let kept = selected(messages, &place("gw"), 100.0, Some(&state));
         let units: Vec<_> = kept.iter().filter_map(|message| message.unit.as_deref()).collect();
-        assert_eq!(units, ["base.service", "near.service", "multi-user.target", "gw.service"]);
+        assert_eq!(units, ["base.service", "gw.service", "near.service", "multi-user.target", "gw.service"]);
     }
 
     #[test]
     fn a_loop_of_restarts_leaves_room_for_others() {
         let mut messages: Vec<_> = (0..500).map(|n| about("gw.service", Some(n), f64::from(n))).collect();
         messages.push(about("base.target", None, 100.5));
-        let kept = selected(messages, &place("gw"), None);
+        let kept = selected(messages, &place("gw"), 100.0, None);
         assert_eq!(kept.len(), MAX_KEPT / 2 + 1);
         assert_eq!((kept[0].ts, kept[kept.len() - 1].ts), (0.0, 499.0));
     }

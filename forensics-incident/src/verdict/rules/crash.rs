@@ -4,6 +4,7 @@ use crate::text::span;
 
 use super::super::case::{Case, verdict};
 use super::super::evidence;
+use super::super::last_words::last_words;
 use super::super::lineage::link;
 
 /// Addresses below this are a null pointer with an offset (the kernel maps nothing there,
@@ -25,6 +26,7 @@ pub(super) fn crash(case: &Case<'_>) -> Option<Verdict> {
     }
     verdict.chain = vec![link(name, "crashed with", signal.signal.clone())];
     verdict.evidence = facts(case, signal);
+    verdict.evidence.extend(last_words(case));
     if signal.sender.is_none() {
         verdict.ruled_out.push(RuledOut {
             cause: Cause::ExternalKill,

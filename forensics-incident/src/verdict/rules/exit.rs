@@ -3,6 +3,7 @@ use crate::signals;
 
 use super::super::case::{Case, verdict};
 use super::super::evidence;
+use super::super::last_words::last_words;
 use super::super::lineage::link;
 
 /// It called `exit(2)`, and no signal led to that.
@@ -29,6 +30,7 @@ pub(super) fn exit(case: &Case<'_>) -> Option<Verdict> {
     verdict.culprit = Some(case.target().clone());
     verdict.chain = vec![link(name, &case.exited(), "by itself".to_owned())];
     verdict.evidence.push("Its wait status says that it called exit(2).".to_owned());
+    verdict.evidence.extend(last_words(case));
     if let Some(signal) = impostor {
         verdict.evidence.push(format!(
             "A process that dies of {signal} has the signal in its wait status, not an exit status."

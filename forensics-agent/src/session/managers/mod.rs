@@ -1,0 +1,240 @@
+//! What the managers of the targets' units say: of a unit when a target in it comes, and of an end when it has come.
+//!
+//! An incident waits for a manager only when that must speak: when it sent a signal, or when nothing but the unit's log
+//! can tell what a process was at. What a manager makes of other ends comes in an update.
+
+mod came;
+mod need;
+mod question;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use forensics_incident::model::{Facts, LogLine, ManagerFacts, Missing, Process};
+use forensics_incident::unit_result;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::host::systemd::{
+    state::state,
+    unit::{UnitPath, unit_of_path},
+};
+use came::Came;
+use need::{Need, need};
+use question::Question;
+
+/// Questions that are under way at most.
+const MAX_QUESTIONS: usize = 128;
+/// Those of them that look at the journal at the same time, each with a process of its own.
+const MAX_LOOKS: usize = 4;
+/// Incidents that wait for an update at most, each with all that is known of it.
+const MAX_FOLLOWED: usize = 64;
+
+/// What managers said and are still asked.
+pub(super) struct Managers {
+    /// Whether what comes of an end is waited for as well.
+    follows: bool,
+    /// By pid of the target.
+    targets: HashMap<u32, Arc<Came>>,
+    /// By cgroup path: what the last of its targets was told.
+    units: HashMap<String, Arc<Came>>,
+    tasks: JoinSet<Answer>,
+    looks: Arc<Semaphore>,
+    /// Incidents that wait for an answer.
+    pending: HashSet<String>,
+    /// Runs of the units of incidents that were asked about.
+    told: HashMap<String, Arc<Came>>,
+    /// Answers, by incident.
+    said: HashMap<String, Said>,
+    /// Incidents that were told, and of which more is to come.
+    followed: VecDeque<Facts>,
+    settled: Vec<(Facts, Vec<u32>)>,
+}
+
+/// What is known of an end by its manager's word.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    manager: Option<ManagerFacts>,
+    log: Vec<LogLine>,
+    missing: Vec<Missing>,
+    /// What was still in the cgroup when the unit was down, by pid.
+    residual: Vec<u32>,
+}
+
+/// What a task brought.
+enum Answer {
+    /// The unit of a new target was looked at.
+    Came,
+    /// An incident that waits can be told.
+    Spoke { id: String, said: Box<Said> },
+    /// The unit has settled after an incident, or never will.
+    Settled { id: String, said: Option<Box<Said>> },
+}
+
+impl Managers {
+    pub(super) fn new(follows: bool) -> Self {
+        Self {
+            follows,
+            targets: HashMap::new(),
+            units: HashMap::new(),
+            tasks: JoinSet::new(),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+            pending: HashSet::new(),
+            told: HashMap::new(),
+            said: HashMap::new(),
+            followed: VecDeque::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. To be called within the
+    /// event loop.
+    pub(super) fn came(&mut self, target: &Process, invocation_id: Option<String>) {
+        let Some((path, place)) = place_of(target) else { return };
+        let is_new_run = target.parent().is_some_and(Process::is_service_manager);
+        if let Some(known) = self.units.get(path).filter(|_| !is_new_run) {
+            self.targets.insert(target.pid, Arc::clone(known));
+            return;
+        }
+        if self.tasks.len() >= MAX_QUESTIONS {
+            return;
+        }
+        let came = Arc::new(Came::new(target, &place, invocation_id));
+        self.units.insert(path.to_owned(), Arc::clone(&came));
+        self.targets.insert(target.pid, Arc::clone(&came));
+        self.tasks.spawn(async move {
+            match state(&place).await {
+                Ok(state) => came.tell(state),
+                Err(error) => log::debug!("{error}"),
+            }
+            Answer::Came
+        });
+    }
+
+    /// A target is gone, and its incident was asked about.
+    pub(super) fn forget(&mut self, pid: u32) {
+        let Some(came) = self.targets.remove(&pid) else { return };
+        // The unit is known as long as one of its targets is.
+        if !self.targets.values().any(|other| Arc::ptr_eq(other, &came)) {
+            self.units.retain(|_, known| !Arc::ptr_eq(known, &came));
+        }
+    }
+
+    /// Asks about an end, when the manager must speak before it can be told.
+    pub(super) fn ask(&mut self, facts: &mut Facts) {
+        let place = place_of(&facts.target).map(|(_, place)| place);
+        let Some(place) = place.filter(|place| need(facts, place, self.follows) == Need::Now) else { return };
+        if self.tasks.len() >= MAX_QUESTIONS {
+            facts.missing.push(missing("manager", "too many ends at once to ask about each"));
+            return;
+        }
+        let came = self.of(facts.target.pid);
+        self.told.insert(facts.id.clone(), Arc::clone(&came));
+        let question = Question::new(facts, place, came, Arc::clone(&self.looks));
+        self.pending.insert(facts.id.clone());
+        let id = facts.id.clone();
+        self.tasks.spawn(async move { Answer::Spoke { id, said: Box::new(question.spoken().await) } });
+    }
+
+    fn of(&self, pid: u32) -> Arc<Came> {
+        self.targets.get(&pid).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// True while an incident waits for its manager, for some 2 s at most.
+    pub(super) fn is_pending(&self, facts: &Facts) -> bool {
+        self.pending.contains(&facts.id)
+    }
+
+    /// Waits for an answer.
+    pub(super) async fn answer(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(Answer::Came)) => {}
+            Some(Ok(Answer::Spoke { id, said })) => {
+                self.pending.remove(&id);
+                self.said.insert(id, *said);
+            }
+            Some(Ok(Answer::Settled { id, said })) => {
+                let at = self.followed.iter().position(|facts| facts.id == id);
+                let facts = at.and_then(|at| self.followed.remove(at));
+                if let (Some(mut facts), Some(said)) = (facts, said) {
+                    said.into_facts(&mut facts);
+                    // A unit that runs on without the target is no news.
+                    if facts.unit_result.is_some() {
+                        self.settled.push((facts, said.residual));
+                    }
+                }
+            }
+            // It panicked, and its incident is lost with it: nobody may wait for that.
+            Some(Err(_)) => self.pending.clear(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Adds what was said of an end.
+    pub(super) fn complete(&mut self, facts: &mut Facts) {
+        self.pending.remove(&facts.id);
+        if let Some(said) = self.said.remove(&facts.id) {
+            said.into_facts(facts);
+        }
+    }
+
+    /// An incident was told: what its manager makes of it is waited for, unless that is known.
+    pub(super) fn follow(&mut self, facts: &Facts) {
+        let told = self.told.remove(&facts.id);
+        let Some((_, place)) = place_of(&facts.target) else { return };
+        if need(facts, &place, self.follows) == Need::Nothing || !self.follows || facts.unit_result.is_some()
+        {
+            return;
+        }
+        let is_told = facts.manager.is_some() && unit_result::is_settled(facts);
+        if is_told || self.followed.len() >= MAX_FOLLOWED || self.tasks.len() >= MAX_QUESTIONS {
+            return;
+        }
+        let came = told.unwrap_or_else(|| self.of(facts.target.pid));
+        let question = Question::new(facts, place, came, Arc::clone(&self.looks));
+        let id = facts.id.clone();
+        self.followed.push_back(facts.clone());
+        self.tasks.spawn(async move {
+            let said = question.settled().await.map(Box::new);
+            Answer::Settled { id, said }
+        });
+    }
+
+    /// Incidents of which the manager has made something since they were told, each with the pids that were left in the
+    /// cgroup.
+    pub(super) fn take_settled(&mut self) -> Vec<(Facts, Vec<u32>)> {
+        std::mem::take(&mut self.settled)
+    }
+}
+
+impl Said {
+    fn into_facts(&self, facts: &mut Facts) {
+        let Self { manager, log, missing, residual: _ } = self;
+        if manager.is_some() {
+            facts.manager.clone_from(manager);
+        }
+        if !log.is_empty() {
+            facts.unit_log.clone_from(log);
+        }
+        for missing in missing {
+            if !facts.missing.contains(missing) {
+                facts.missing.push(missing.clone());
+            }
+        }
+        if unit_result::is_settled(facts) {
+            facts.unit_result = unit_result::of(facts);
+        }
+    }
+}
+
+/// The unit of a process, when it is one that a manager starts and stops.
+fn place_of(process: &Process) -> Option<(&str, UnitPath)> {
+    let path = process.cgroup.as_deref()?;
+    let place = unit_of_path(path)?;
+    let is_stopped = place.is_service() || place.unit.ends_with(".scope");
+    (is_stopped && place.unit != "init.scope").then_some((path, place))
+}
+
+fn missing(field: &str, why: &str) -> Missing {
+    Missing { field: field.to_owned(), why: why.to_owned() }
+}

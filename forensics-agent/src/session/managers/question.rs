@@ -1,0 +1,175 @@
+//! One end, and the looks at its unit and at the journal that explain it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forensics_incident::model::{Facts, ManagerFacts, ParentUnit, Timeout};
+use forensics_incident::unit_result;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Said, came::Came, missing};
+use crate::host::{
+    cgroup, clock,
+    journal::{self, Ended},
+    systemd::{
+        state::state,
+        unit::{Scope, UnitPath},
+    },
+};
+
+/// How long an incident waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pauses before the looks of an incident that waits, milliseconds: what explains it is mostly in the journal at once.
+const PAUSES_MS: [u64; 7] = [15, 40, 80, 160, 320, 500, 800];
+/// A manager that has logged its reason has this long to log the end as well.
+const PATIENCE_FOR_END: Duration = Duration::from_millis(700);
+/// The first pause before it is looked what the manager made of the end; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long that may take, besides the pause before a restart.
+const SETTLE_FOR: Duration = Duration::from_secs(120);
+/// The longest pause before a restart that is waited for.
+const MAX_RESTART_DELAY_S: f64 = 600.0;
+/// A unit that another one takes down may wait this long for its turn after the request, seconds.
+const LEAD_S: f64 = 120.0;
+/// Messages of the same moment, seconds.
+const MOMENT_S: f64 = 1.0;
+
+/// What there is to be known of one end.
+pub(super) struct Question {
+    facts: Facts,
+    place: UnitPath,
+    came: Arc<Came>,
+    ended: Ended,
+    /// When the manager began to act, or the end, Unix seconds.
+    begun: f64,
+    looks: Arc<Semaphore>,
+}
+
+impl Question {
+    pub(super) fn new(facts: &Facts, place: UnitPath, came: Arc<Came>, looks: Arc<Semaphore>) -> Self {
+        let target = &facts.target;
+        let of_manager = |signal: &&forensics_incident::model::Signal| {
+            signal.sender.as_ref().is_some_and(forensics_incident::model::Process::is_service_manager)
+        };
+        let begun = facts.signals.iter().find(of_manager).map_or(facts.outcome.ts, |signal| signal.ts);
+        let ended = Ended {
+            start_ts: target.start_boot_ns as f64 / 1e9 + clock::unix_minus_boot_s(),
+            end_ts: facts.outcome.ts,
+            invocation_id: None,
+            pids: std::iter::once(target.pid).chain(target.ns_pid).collect(),
+        };
+        Self { facts: facts.clone(), place, came, ended, begun, looks }
+    }
+
+    /// Looks until the manager has told its reason and the end, for [`PATIENCE`] at most.
+    pub(super) async fn spoken(mut self) -> Said {
+        let started = Instant::now();
+        let mut said = Said::default();
+        for pause in PAUSES_MS {
+            sleep(Duration::from_millis(pause)).await;
+            if timeout_at(started + PATIENCE, self.look(&mut said)).await.is_err() {
+                break;
+            }
+            if self.is_enough(&said, started.elapsed()) {
+                break;
+            }
+        }
+        if timeout_at(started + PATIENCE, self.last_words(&mut said)).await.is_err() {
+            said.missing.push(missing("unit_log", "the journal did not answer in time"));
+        }
+        if said.manager.is_none() {
+            said.missing.push(missing("manager", "it did not answer in time"));
+        }
+        said
+    }
+
+    /// Looks, ever more rarely, until the manager has made up its mind. None when it does not in any reasonable time.
+    pub(super) async fn settled(mut self) -> Option<Said> {
+        let delay = self.came.state().and_then(|state| state.restart_delay).and_then(Timeout::seconds);
+        let delay = Duration::from_secs_f64(delay.unwrap_or_default().clamp(0.0, MAX_RESTART_DELAY_S));
+        let deadline = Instant::now() + SETTLE_FOR + delay;
+        let mut pause = FIRST_PAUSE;
+        let mut said = Said::default();
+        while Instant::now() < deadline {
+            sleep(pause).await;
+            pause *= 2;
+            self.look(&mut said).await;
+            if unit_result::is_settled(&self.facts) {
+                self.last_words(&mut said).await;
+                said.residual = match unit_result::of(&self.facts)?.restarted {
+                    true => Vec::new(),
+                    false => cgroup::processes(self.facts.target.cgroup.as_deref()?),
+                };
+                return Some(said);
+            }
+        }
+        None
+    }
+
+    /// One look at the manager and at the journal.
+    async fn look(&mut self, said: &mut Said) {
+        // It is never closed.
+        let _turn = self.looks.acquire().await;
+        let since = self.begun - LEAD_S;
+        let (after, messages, parent) = tokio::join!(
+            state(&self.place),
+            journal::messages(&self.place, since..self.begun, self.came.state()),
+            parent(&self.place)
+        );
+        said.missing.clear();
+        let messages = messages.unwrap_or_else(|error| {
+            said.missing.push(missing("manager.messages", &error.to_string()));
+            Vec::new()
+        });
+        let after =
+            after.inspect_err(|error| said.missing.push(missing("manager.after", &error.to_string())));
+        let manager = ManagerFacts {
+            unit: self.place.unit.clone(),
+            scope: self.place.scope.name().to_owned(),
+            invocation_id: self.came.invocation_id(),
+            before: self.came.state().cloned(),
+            after: after.ok(),
+            messages,
+            parent,
+        };
+        self.facts.manager = Some(manager.clone());
+        said.manager = Some(manager);
+    }
+
+    async fn last_words(&self, said: &mut Said) {
+        let _turn = self.looks.acquire().await;
+        let ended = Ended { invocation_id: self.came.invocation_id(), ..self.ended.clone() };
+        match journal::last_lines(&self.place, &ended).await {
+            Ok(lines) => said.log = lines,
+            Err(error) => said.missing.push(missing("unit_log", &error.to_string())),
+        }
+    }
+
+    /// True when what the manager has said can be all: its reason, and the end of the main process or of the unit.
+    fn is_enough(&self, said: &Said, elapsed: Duration) -> bool {
+        let Some(manager) = &said.manager else { return false };
+        let own = manager.messages.iter().filter(|message| message.unit.as_ref() == Some(&manager.unit));
+        let since_end = self.facts.outcome.ts - MOMENT_S / 2.0;
+        let told_reason = || own.clone().any(|message| message.ts >= self.begun - MOMENT_S);
+        let told_end = own.clone().any(|message| message.ts >= since_end && is_of_end(&message.text));
+        let cannot =
+            manager.messages.is_empty() && said.missing.iter().any(|one| one.field == "manager.messages");
+        told_end || cannot || (told_reason() && elapsed >= PATIENCE_FOR_END)
+    }
+}
+
+/// A sentence about the end of a process or a unit, which is the last one before any restart.
+fn is_of_end(text: &str) -> bool {
+    ["ain process exited", "Failed with result", "Deactivated successfully", "Stopped "]
+        .iter()
+        .any(|part| text.contains(part))
+}
+
+/// The unit around a user's manager.
+async fn parent(place: &UnitPath) -> Option<ParentUnit> {
+    let unit = place.user_manager_unit.clone()?;
+    let outer = UnitPath::named(&unit, Scope::System)?;
+    let timeout_stop = state(&outer).await.ok().and_then(|state| state.timeout_stop);
+    Some(ParentUnit { unit, timeout_stop })
+}
