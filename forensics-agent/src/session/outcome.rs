@@ -37,7 +37,7 @@ impl<W: Write> Session<W> {
                     if self.is_awaited(&facts) {
                         // Its manager may be taking down the agent as well.
                         let incident = self.judged(facts);
-                        self.storage.put(&incident, State::Open);
+                        self.storage.put(&incident, State::Closed);
                         self.untimed.push(incident.facts);
                     } else {
                         self.report(facts, progress)?;
