@@ -4,8 +4,7 @@ use crate::history::History;
 
 use super::{
     Context, KernelLog, Limits, LogLine, ManagerFacts, Marker, Outcome, Process, Request, Signal, Timing,
-    UnitResult,
-    Verdict,
+    UnitResult, Verdict,
 };
 
 /// The schema of an incident line.
