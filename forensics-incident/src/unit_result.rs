@@ -164,6 +164,8 @@ mod tests {
             before: Some(state("active", "a")),
             after: Some(after),
             messages,
+            shutdown: None,
+            linger: None,
             parent: None,
         };
         Facts { manager: Some(manager), ..exited(nginx(), 100.0, 1, None, Vec::new()) }

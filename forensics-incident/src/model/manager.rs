@@ -21,6 +21,12 @@ pub struct ManagerFacts {
     /// What the manager, logind and systemd-oomd logged around the end, about this unit and others, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<ManagerMessage>,
+    /// The target of a shutdown for which the manager has a job, as `poweroff.target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown: Option<String>,
+    /// Whether the user of the unit may linger: run units without a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger: Option<bool>,
     /// The unit in which a user manager runs, when the unit is a user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentUnit>,

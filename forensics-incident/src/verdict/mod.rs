@@ -17,6 +17,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod timeout_args;
+mod word;
 
 use crate::model::{Confidence, Facts, Verdict};
 use crate::text::escape;

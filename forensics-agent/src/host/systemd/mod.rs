@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod duration;
+pub mod linger;
 pub mod manager;
 pub mod properties;
 pub mod state;

@@ -13,6 +13,7 @@ use crate::host::{
     cgroup, clock,
     journal::{self, Ended},
     systemd::{
+        linger,
         state::state,
         unit::{Scope, UnitPath},
     },
@@ -32,6 +33,9 @@ const SETTLE_FOR: Duration = Duration::from_secs(120);
 const MAX_RESTART_DELAY_S: f64 = 600.0;
 /// A unit that another one takes down may wait this long for its turn after the request, seconds.
 const LEAD_S: f64 = 120.0;
+/// Targets that end everything (systemd.special(7)).
+const SHUTDOWNS: [&str; 5] =
+    ["poweroff.target", "reboot.target", "halt.target", "kexec.target", "soft-reboot.target"];
 /// Messages of the same moment, seconds.
 const MOMENT_S: f64 = 1.0;
 
@@ -112,10 +116,11 @@ impl Question {
         // It is never closed.
         let _turn = self.looks.acquire().await;
         let since = self.begun - LEAD_S;
-        let (after, messages, parent) = tokio::join!(
+        let (after, messages, parent, shutdown) = tokio::join!(
             state(&self.place),
             journal::messages(&self.place, since..self.begun, self.came.state()),
-            parent(&self.place)
+            parent(&self.place),
+            shutdown(&self.facts)
         );
         said.missing.clear();
         let messages = messages.unwrap_or_else(|error| {
@@ -131,6 +136,8 @@ impl Question {
             before: self.came.state().cloned(),
             after: after.ok(),
             messages,
+            shutdown,
+            linger: linger::of(&self.place),
             parent,
         };
         self.facts.manager = Some(manager.clone());
@@ -164,6 +171,32 @@ fn is_of_end(text: &str) -> bool {
     ["ain process exited", "Failed with result", "Deactivated successfully", "Stopped "]
         .iter()
         .any(|part| text.contains(part))
+}
+
+/// The target of a shutdown that is under way, when a manager ended the target.
+async fn shutdown(facts: &Facts) -> Option<String> {
+    let by_manager = |signal: &forensics_incident::model::Signal| {
+        signal.sender.as_ref().is_some_and(forensics_incident::model::Process::is_service_manager)
+    };
+    if !facts.signals.iter().any(by_manager) {
+        return None;
+    }
+    let has_job = async |name: &str| match UnitPath::named(name, Scope::System) {
+        Some(target) => state(&target)
+            .await
+            .is_ok_and(|state| state.job.is_some() || state.active_state.as_deref() == Some("active")),
+        None => false,
+    };
+    // Every one of them conflicts with what it ends by way of this one.
+    if !has_job("shutdown.target").await {
+        return None;
+    }
+    for target in SHUTDOWNS {
+        if has_job(target).await {
+            return Some(target.to_owned());
+        }
+    }
+    Some("shutdown.target".to_owned())
 }
 
 /// The unit around a user's manager.

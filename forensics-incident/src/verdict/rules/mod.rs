@@ -4,6 +4,7 @@ mod crash;
 mod debugger;
 mod exit;
 mod external_kill;
+mod host_shutdown;
 mod kernel_act;
 mod limits;
 mod oom;
@@ -16,9 +17,15 @@ mod planned_stop;
 mod relayed;
 mod seccomp;
 mod self_kill;
+mod session_end;
 mod silent_kill;
 mod supervisor_stop;
 mod survived;
+mod systemd_dependency;
+mod systemd_oom_policy;
+mod systemd_runtime_limit;
+mod systemd_stop_timeout;
+mod systemd_watchdog;
 mod takeover;
 mod terminal;
 mod timeout_command;
@@ -49,7 +56,7 @@ macro_rules! rules {
 /// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
 /// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
 /// What a manager did for a reason that it tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 22] = rules![
+pub(super) const RULES: [Rule; 29] = rules![
     survived,
     seccomp,
     debugger,
@@ -57,6 +64,13 @@ pub(super) const RULES: [Rule; 22] = rules![
     timeout_command,
     crash,
     self_kill,
+    systemd_watchdog,
+    systemd_stop_timeout,
+    systemd_runtime_limit,
+    systemd_oom_policy,
+    host_shutdown,
+    session_end,
+    systemd_dependency,
     takeover,
     planned_stop,
     relayed,

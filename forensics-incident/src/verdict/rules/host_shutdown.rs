@@ -1,0 +1,130 @@
+use crate::model::{Cause, Confidence, ManagerMessage, Verdict};
+
+use super::super::case::{Case, quote};
+use super::super::word::{Word, quoted};
+
+/// Messages of logind (`systemd/sd-messages.h`): it begins a shutdown, and keys that it takes for the order to.
+const SHUTDOWN: &str = "98268866d1d54a499c4e98921d93bc40";
+const KEYS: [&str; 4] = [
+    "b72ea4a2881545a0b50e200e55b9b071",
+    "3e0117101eb243c1b9a50db3494ab10b",
+    "9fa9d2c012134ec385451ffe316f97d0",
+    "f1c59a58c9d943668965c337caec5975",
+];
+/// A service may be stopped this long after the shutdown began: those after it in the order take their time, seconds.
+const LONG_S: f64 = 600.0;
+
+/// The host shut down, and the manager stopped everything.
+///
+/// Evidence: the manager's signal, and its word that a target of the shutdown has a job, or logind's that the shutdown
+/// began. A key or button that logind names comes from outside of the system: a person at the machine, or the hypervisor
+/// by ACPI. Must not match a unit that is stopped on a host that stays up.
+pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
+    let word = Word::of(case)?;
+    let end = word.signal.ts;
+    let of_logind = |message: &&ManagerMessage| {
+        message.identifier == "systemd-logind" && (end - LONG_S..=end + 1.0).contains(&message.ts)
+    };
+    let has_id = |message: &&ManagerMessage, ids: &[&str]| {
+        message.message_id.as_deref().is_some_and(|id| ids.contains(&id))
+    };
+    let messages = || word.manager.messages.iter().filter(of_logind);
+    let began = messages().filter(|m| has_id(m, &[SHUTDOWN])).last();
+    let target = word.manager.shutdown.as_deref();
+    if began.is_none() && target.is_none() {
+        return None;
+    }
+    let key = messages().filter(|m| has_id(m, &KEYS)).last();
+    let what = match (target, began.map(|message| message.text.as_str())) {
+        (Some("reboot.target" | "soft-reboot.target"), _) => "reboots",
+        (Some("kexec.target"), _) => "starts another kernel (kexec)",
+        (Some("halt.target"), _) => "halts",
+        (Some("poweroff.target"), _) => "powers off",
+        (_, Some(text)) if text.contains("reboot") => "reboots",
+        (_, Some(text)) if text.contains("power") => "powers off",
+        _ => "shuts down",
+    };
+    let who = match key {
+        Some(key) => format!("; {} says: {}", key.identifier, quote(&key.text)),
+        None => String::new(),
+    };
+    let summary = format!(
+        "{} {} because the host {what}{who}.",
+        case.target_name(),
+        if case.was_killed() {
+            format!("was stopped with {}", word.signal.signal)
+        } else {
+            case.ended_by(word.signal)
+        },
+    );
+    let mut verdict =
+        word.verdict(case, Cause::HostShutdown, case.confidence().max(Confidence::Likely), summary, began);
+    if let Some(target) = target {
+        verdict.evidence.insert(0, format!("The manager has a job for {}.", quote(target)));
+    }
+    if let Some(key) = key {
+        verdict.evidence.insert(0, quoted(key, word.signal));
+        verdict.evidence.push(
+            "A power key is pressed at the machine, or by its hypervisor or cloud by way of ACPI: no process of this system asked."
+                .to_owned(),
+        );
+    }
+    Some(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Facts;
+    use crate::sample::{BOOT, kill, killed, nginx, process, systemd};
+    use crate::signals::SIGTERM;
+    use crate::verdict::word::tests::with_word;
+    use crate::verdict::{Show, judge};
+
+    fn logind(at: f64, id: &str, text: &str) -> ManagerMessage {
+        ManagerMessage {
+            ts: BOOT + at,
+            identifier: "systemd-logind".to_owned(),
+            text: text.to_owned(),
+            message_id: Some(id.to_owned()),
+            ..ManagerMessage::default()
+        }
+    }
+
+    fn stopped(messages: Vec<ManagerMessage>) -> Facts {
+        with_word(killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, systemd())]), messages)
+    }
+
+    #[test]
+    fn ways_down() {
+        let began = logind(99.0, SHUTDOWN, "System is powering down.");
+        let verdict = judge(&stopped(vec![began.clone()]), Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
+        assert!(verdict.summary.ends_with("because the host powers off."), "{}", verdict.summary);
+        let key = logind(98.9, KEYS[0], "Power key pressed short.");
+        let verdict = judge(&stopped(vec![key, began]), Show::Cmdline);
+        assert!(verdict.summary.contains("`Power key pressed short.`"), "{}", verdict.summary);
+        assert!(verdict.evidence.iter().any(|said| said.contains("ACPI")));
+        for (target, words) in
+            [("reboot.target", "reboots"), ("halt.target", "halts"), ("kexec.target", "another kernel")]
+        {
+            let mut facts = stopped(Vec::new());
+            facts.manager.as_mut().unwrap().shutdown = Some(target.to_owned());
+            assert!(judge(&facts, Show::Cmdline).summary.contains(words), "{target}");
+        }
+    }
+
+    #[test]
+    fn near_misses() {
+        let cause = |facts: Facts| judge(&facts, Show::Cmdline).cause;
+        assert_ne!(cause(stopped(Vec::new())), Cause::HostShutdown);
+        let mut forged = logind(99.0, SHUTDOWN, "System is powering down.");
+        forged.identifier = "systemd".to_owned();
+        assert_ne!(cause(stopped(vec![forged])), Cause::HostShutdown);
+        let key_alone = logind(99.0, KEYS[0], "Power key pressed short.");
+        assert_ne!(cause(stopped(vec![key_alone])), Cause::HostShutdown, "logind may ignore it");
+        let by_person = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, process(5, "kill 812"))]);
+        let began = logind(99.0, SHUTDOWN, "System is powering down.");
+        assert_eq!(cause(with_word(by_person, vec![began])), Cause::ExternalKill);
+    }
+}
