@@ -13,6 +13,7 @@ pub mod history;
 pub mod model;
 #[cfg(test)]
 mod sample;
+pub mod shortage;
 pub mod signals;
 pub mod text;
 pub mod unit_result;

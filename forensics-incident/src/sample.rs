@@ -121,6 +121,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         limits: None,
         history: None,
         requests: Vec::new(),
+        pressure: None,
         markers: Vec::new(),
         lost: Lost::default(),
         missing: Vec::new(),

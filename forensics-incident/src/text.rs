@@ -80,6 +80,19 @@ fn parts((large, of_large): (f64, &str), (small, of_small): (f64, &str)) -> Stri
     }
 }
 
+/// A size as people say it: `32 MiB`, `1.5 GiB`.
+pub fn size(bytes: u64) -> String {
+    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units.into_iter().find(|&(_, unit)| bytes >= unit);
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(name, unit)| {
+            let text = format!("{:.1}", bytes as f64 / unit as f64);
+            format!("{} {name}", text.strip_suffix(".0").unwrap_or(&text))
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +120,10 @@ mod tests {
         ] {
             assert_eq!(span(seconds), text);
         }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!([size(12), size(32 << 20), size(3 << 29)], ["12 bytes", "32 MiB", "1.5 GiB"]);
     }
 }

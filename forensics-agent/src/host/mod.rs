@@ -1,6 +1,7 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
 pub mod cgroup;
+pub mod cgroup_mounts;
 pub mod clock;
 pub mod deadline;
 pub mod diagnose;
@@ -11,6 +12,7 @@ pub mod kmsg;
 pub mod limits;
 pub mod markers;
 pub mod pidfile;
+pub mod pressure;
 pub mod privileges;
 pub mod proc;
 pub mod redact;

@@ -1,4 +1,4 @@
-//! What the host adds to an incident of a kind that needs it: the kernel log, resource limits.
+//! What the host adds to an incident: pressure, and where its kind asks for it the kernel log and resource limits.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use forensics_incident::{
     signals::{SIGKILL, SIGSYS},
 };
 
-use super::context;
+use super::{context, pressures::Pressures};
 use crate::host::{kmsg::KernelLogReader, limits};
 
 /// The sources, and what must be read before it is gone.
@@ -15,16 +15,18 @@ pub(super) struct Evidence {
     log: Result<KernelLogReader, rustix::io::Errno>,
     /// Limits by pid of the target: whoever waits for it reaps it faster than they can be read.
     limits: HashMap<u32, Limits>,
+    pressures: Pressures,
 }
 
 impl Evidence {
-    /// Opens the kernel log.
+    /// Opens the kernel log, and looks at the host.
     pub(super) fn start() -> Self {
-        Self { log: KernelLogReader::open(), limits: HashMap::new() }
+        Self { log: KernelLogReader::open(), limits: HashMap::new(), pressures: Pressures::start() }
     }
 
     /// A target is there, or has executed another program.
     pub(super) fn watch(&mut self, target: &Process) {
+        self.pressures.watch(target);
         if let Some(limits) = limits::read(target.pid, false) {
             self.limits.insert(target.pid, limits);
         }
@@ -40,14 +42,21 @@ impl Evidence {
         }
     }
 
+    /// A target was asked to end.
+    pub(super) fn requested(&mut self, pid: u32) {
+        self.pressures.requested(pid);
+    }
+
     /// A target is gone.
     pub(super) fn forget(&mut self, pid: u32) {
+        self.pressures.forget(pid);
         self.limits.remove(&pid);
     }
 
     /// Adds what the incident asks for; `decisive` is the index of the signal that it is attributed to.
     pub(super) fn complete(&mut self, facts: &mut Facts, decisive: Option<usize>) {
         let pid = facts.target.pid;
+        facts.pressure = Some(self.pressures.take(&facts.target));
         let decisive = decisive.and_then(|index| facts.signals.get(index));
         let mechanism = decisive.map(|signal| signal.mechanism);
         if decisive.is_some_and(is_about_a_limit) {

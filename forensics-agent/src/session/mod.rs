@@ -12,6 +12,7 @@ mod losses;
 mod managers;
 mod markers;
 mod outcome;
+mod pressures;
 mod processes;
 mod relays;
 mod ring;

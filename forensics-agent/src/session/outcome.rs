@@ -27,6 +27,7 @@ impl<W: Write> Session<W> {
                 Output::TerminationRequested { target, signal, boot_ns: _ } => {
                     self.storage.grow(target, true);
                     self.take_context(target, signal, progress)?;
+                    self.evidence.requested(target.pid);
                 }
                 Output::Closed(closed) => {
                     let decisive = closed.decisive;

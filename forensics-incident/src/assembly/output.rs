@@ -85,6 +85,7 @@ impl Facts {
             limits: None,
             history: None,
             requests: Vec::new(),
+            pressure: None,
             markers,
             lost,
             missing,

@@ -4,11 +4,12 @@
 //! systemd it moves itself to the root of each hierarchy.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::kernel_log::wait_until;
+use crate::host::cgroup_mounts::{paths, root_of};
 
 /// Leaves the cgroup, and tells what did not work.
 pub(super) fn leave(deadline: Instant) -> Vec<String> {
@@ -93,37 +94,6 @@ fn move_to_roots(before: &str, mountinfo: &str) -> Result<(), String> {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
 
-/// Controllers and path of each line of `/proc/self/cgroup`.
-fn paths(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.lines().filter_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        Some((parts.next()?, parts.next()?))
-    })
-}
-
-/// Where the root of a hierarchy is mounted, see `proc_pid_mountinfo(5)`. In a container the mount shows a part of the
-/// hierarchy only, and its root is not ours to enter.
-fn root_of(controllers: &str, mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ').skip(3);
-        let (root, point) = (mount.next()?, mount.next()?);
-        let mut file_system = file_system.split(' ');
-        let kind = file_system.next()?;
-        let options = file_system.nth(1)?;
-        let is_it = match kind {
-            "cgroup2" => controllers.is_empty(),
-            "cgroup" => {
-                !controllers.is_empty()
-                    && controllers.split(',').all(|one| options.split(',').any(|o| o == one))
-            }
-            _ => false,
-        };
-        // A space in the path is written as \040; no cgroup mount has one.
-        (is_it && root == "/").then(|| PathBuf::from(point))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,16 +104,6 @@ mod tests {
 32 23 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
 33 23 0:29 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory
 ";
-
-    #[test]
-    fn roots_of_hierarchies() {
-        let root = |controllers| root_of(controllers, MOUNTINFO);
-        assert_eq!(root(""), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(root("name=systemd"), Some("/sys/fs/cgroup/systemd".into()));
-        assert_eq!(root("cpu,cpuacct"), Some("/sys/fs/cgroup/cpu,cpuacct".into()));
-        assert_eq!(root("memory"), None);
-        assert_eq!(root("pids"), None);
-    }
 
     #[test]
     fn what_cannot_be_left_is_said() {

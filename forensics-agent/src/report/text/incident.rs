@@ -1,5 +1,5 @@
 use forensics_incident::model::{Facts, Incident, Link, Lost, Outcome, OutcomeKind, Signal, Timing, Verdict};
-use forensics_incident::text::span;
+use forensics_incident::{shortage::shortage, text::span};
 
 use super::line::{LONG, brief, command, cut, sender, signal_columns, slug};
 use super::style::Style;
@@ -43,6 +43,7 @@ pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -
             cut(&format!("{}: {}", slug(&other.cause), other.because), LINE)
         }),
     );
+    page.row("pressure", facts.pressure.iter().filter_map(shortage).map(|line| cut(&line, 2 * LINE)));
     page.row("timing", facts.timing.iter().map(timing));
     page.row("advice", verdict.advice.iter().map(|advice| cut(advice, 3 * LINE)));
     page.row("gaps", gaps(facts));

@@ -82,6 +82,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             limits: None,
             history: None,
             requests: Vec::new(),
+            pressure: None,
             markers: Vec::new(),
             lost: Lost { records: 0 },
             missing: Vec::new(),

@@ -1,4 +1,5 @@
 use crate::model::{Cause, Intent, Mechanism, OomReport, RuledOut, Verdict};
+use crate::text::size;
 
 use super::super::case::{Case, quote};
 use super::super::kernel::{begin_with, explain, passed, raised, running};
@@ -84,19 +85,6 @@ fn facts(report: &OomReport) -> Vec<String> {
     said
 }
 
-/// A size as people say it: `32 MiB`, `1.5 GiB`.
-fn size(bytes: u64) -> String {
-    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let unit = units.into_iter().find(|&(_, unit)| bytes >= unit);
-    unit.map_or_else(
-        || format!("{bytes} bytes"),
-        |(name, unit)| {
-            let text = format!("{:.1}", bytes as f64 / unit as f64);
-            format!("{} {name}", text.strip_suffix(".0").unwrap_or(&text))
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,10 +147,5 @@ mod tests {
     fn a_daemon_is_not_the_kernel() {
         let sent = kill(99.9, SIGKILL, process(5, "earlyoom"));
         assert_ne!(judge(&killed(nginx(), 100.0, SIGKILL, vec![sent]), Show::Cmdline).cause, Cause::Oom);
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!([size(12), size(32 << 20), size(3 << 29)], ["12 bytes", "32 MiB", "1.5 GiB"]);
     }
 }
