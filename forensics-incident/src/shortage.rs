@@ -70,7 +70,11 @@ fn throttled(pressure: &Pressure) -> Option<String> {
 
 /// Growth of the three counters between the two readings that are nearest to the end.
 fn throttling(pressure: &Pressure) -> Option<Throttling> {
-    let of = |reading: &Option<Reading>| reading.as_ref()?.cgroup.as_ref()?.throttling;
+    // It may have been moved in between.
+    let path = &pressure.last()?.cgroup.as_ref()?.path;
+    let of = |reading: &Option<Reading>| {
+        reading.as_ref()?.cgroup.as_ref().filter(|cgroup| cgroup.path == *path)?.throttling
+    };
     let (before, request, end) = (of(&pressure.before), of(&pressure.request), of(&pressure.end));
     let (from, to) = match (before, request, end) {
         (_, Some(request), Some(end)) => (request, end),

@@ -158,7 +158,11 @@ impl Pressure {
 
     /// Out-of-memory kills in the target's cgroup since the first reading, and its Unix time.
     pub fn oom_kills_in_cgroup(&self) -> Option<(u64, f64)> {
-        self.growth(|reading| reading.cgroup.as_ref()?.memory_events?.oom_kill)
+        // It may have been moved in between.
+        let path = &self.last()?.cgroup.as_ref()?.path;
+        let same =
+            |reading: &Reading| reading.cgroup.as_ref().filter(|cgroup| cgroup.path == *path)?.memory_events;
+        self.growth(|reading| same(reading)?.oom_kill)
     }
 }
 

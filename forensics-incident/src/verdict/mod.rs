@@ -13,6 +13,7 @@ mod kill_tools;
 mod last_words;
 mod lineage;
 mod relay;
+mod ruled_out;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub fn judge(facts: &Facts, show: Show) -> Verdict {
     let verdict = rules::RULES.iter().find_map(|rule| (rule.judge)(&case));
     let mut verdict = verdict.unwrap_or_else(|| rules::unseen(&case));
     bound(&mut verdict, &case);
+    ruled_out::complete(&mut verdict, &case);
     verdict.evidence.extend(evidence::around(&case));
     escape_all(&mut verdict);
     verdict

@@ -1,4 +1,6 @@
-use forensics_incident::model::{Facts, Incident, Link, Lost, Outcome, OutcomeKind, Signal, Timing, Verdict};
+use forensics_incident::model::{
+    Facts, Incident, Link, Lost, Outcome, OutcomeKind, RuledOut, Signal, Timing, Verdict,
+};
 use forensics_incident::{shortage::shortage, text::span};
 
 use super::line::{LONG, brief, command, cut, sender, signal_columns, slug};
@@ -9,11 +11,8 @@ use super::time::Zone;
 const LINE: usize = 160;
 /// Where the chain is broken into lines, characters.
 const CHAIN_WIDTH: usize = 120;
-// How many lines of each kind are shown, so that an incident has less than 25; JSON has them all.
-const CHAIN_LINES: usize = 4;
-const SIGNALS: usize = 4;
-const EVIDENCE: usize = 5;
-const RULED_OUT: usize = 2;
+/// Lines of a verdict at most.
+const PAGE: usize = 24;
 
 /// One more that ended by an act whose verdict was printed.
 pub(super) fn also(facts: &Facts, style: Style) -> String {
@@ -21,51 +20,79 @@ pub(super) fn also(facts: &Facts, style: Style) -> String {
     format!("{}\n", style.dim(&text))
 }
 
-/// The whole verdict.
+/// The whole verdict. JSON has what does not fit.
 pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -> String {
     let Incident { facts, verdict } = incident;
     let outcome = &facts.outcome;
     let summary = format!("● {}", cut(&verdict.summary, 2 * LINE));
-    let mut page = Page { text: style.verdict(verdict.intent, outcome.kind, &summary), style };
+    let mut text = style.verdict(verdict.intent, outcome.kind, &summary);
     if again {
-        page.text.push_str(&style.dim("  (updated)"));
+        text.push_str(&style.dim("  (updated)"));
     }
-    page.text.push('\n');
-    page.row("cause", [cause(verdict)]);
-    page.row("target", [target(facts)]);
-    page.row("outcome", [format!("{}, {}", zone.date(outcome.ts), ended(outcome))]);
-    page.row("chain", chain(&verdict.chain));
-    page.row("signals", signals(&facts.signals, zone));
-    page.row("evidence", first(&verdict.evidence, EVIDENCE, |sentence| cut(sentence, LINE)));
-    page.row(
-        "ruled out",
-        first(&verdict.ruled_out, RULED_OUT, |other| {
-            cut(&format!("{}: {}", slug(&other.cause), other.because), LINE)
-        }),
-    );
-    page.row("pressure", facts.pressure.iter().filter_map(shortage).map(|line| cut(&line, 2 * LINE)));
-    page.row("timing", facts.timing.iter().map(timing));
-    page.row("advice", verdict.advice.iter().map(|advice| cut(advice, 3 * LINE)));
-    page.row("gaps", gaps(facts));
-    page.row("incident", [style.dim(&cut(&facts.id, 40))]);
-    page.text
-}
-
-/// Rows of a label and its lines.
-struct Page {
-    text: String,
-    style: Style,
-}
-
-impl Page {
-    fn row(&mut self, label: &str, lines: impl IntoIterator<Item = String>) {
-        let mut label = label;
-        for line in lines {
-            self.text.push_str(&self.style.dim(&format!("  {label:<11}")));
-            self.text.push_str(&line);
-            self.text.push('\n');
-            label = "";
+    text.push('\n');
+    let chain = chain(&verdict.chain);
+    let ruled_out = ruled_out(&verdict.ruled_out);
+    let pressure = facts.pressure.iter().filter_map(shortage).map(|line| cut(&line, 2 * LINE));
+    let advice = verdict.advice.iter().map(|advice| cut(advice, 3 * LINE));
+    let mut rows = [
+        Row::whole("cause", [cause(verdict)]),
+        Row::whole("target", [target(facts)]),
+        Row::whole("outcome", [format!("{}, {}", zone.date(outcome.ts), ended(outcome))]),
+        Row::up_to(4, 3, "chain", |limit| middle_out(&chain, limit)),
+        Row::up_to(4, 3, "signals", |limit| signals(&facts.signals, limit, zone)),
+        Row::up_to(6, 4, "evidence", |limit| first(&verdict.evidence, limit, |said| cut(said, LINE))),
+        Row::up_to(3, 2, "ruled out", |limit| first(&ruled_out, limit, |line| cut(line, LINE))),
+        Row::whole("pressure", pressure),
+        Row::whole("timing", facts.timing.iter().map(timing)),
+        Row::whole("advice", advice),
+        Row::whole("gaps", gaps(facts)),
+        Row::whole("incident", [style.dim(&cut(&facts.id, 40))]),
+    ];
+    fit(&mut rows, PAGE - 1);
+    for Row { label, lines, .. } in &rows {
+        for (index, line) in lines.iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            text.push_str(&style.dim(&format!("  {label:<11}")));
+            text.push_str(line);
+            text.push('\n');
         }
+    }
+    text
+}
+
+/// A label and its lines.
+struct Row<'a> {
+    label: &'static str,
+    lines: Vec<String>,
+    /// Lines that it may be brought down to.
+    least: usize,
+    shorten: Box<dyn Fn(usize) -> Vec<String> + 'a>,
+}
+
+impl<'a> Row<'a> {
+    /// All of it is shown.
+    fn whole(label: &'static str, lines: impl IntoIterator<Item = String>) -> Self {
+        let lines: Vec<String> = lines.into_iter().collect();
+        Self { label, least: lines.len(), lines, shorten: Box::new(|_| Vec::new()) }
+    }
+
+    /// So many lines of it are shown, or fewer where others need the room.
+    fn up_to(
+        most: usize,
+        least: usize,
+        label: &'static str,
+        shorten: impl Fn(usize) -> Vec<String> + 'a,
+    ) -> Self {
+        Self { label, lines: shorten(most), least, shorten: Box::new(shorten) }
+    }
+}
+
+/// Takes lines from the longest rows until the page holds them.
+fn fit(rows: &mut [Row<'_>], page: usize) {
+    while rows.iter().map(|row| row.lines.len()).sum::<usize>() > page {
+        let longest = rows.iter_mut().filter(|row| row.lines.len() > row.least);
+        let Some(row) = longest.max_by_key(|row| row.lines.len()) else { return };
+        row.lines = (row.shorten)(row.lines.len() - 1);
     }
 }
 
@@ -116,8 +143,7 @@ fn ended(outcome: &Outcome) -> String {
     text
 }
 
-/// Links as `a started b → sent SIGKILL to c`, in as many lines as they need, the middle left out when that is too
-/// many.
+/// Links as `a started b → sent SIGKILL to c`, in as many lines as they need.
 fn chain(links: &[Link]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut previous: Option<&Link> = None;
@@ -138,21 +164,39 @@ fn chain(links: &[Link]) -> Vec<String> {
         }
         previous = Some(link);
     }
-    let hidden = lines.len().saturating_sub(CHAIN_LINES);
+    lines
+}
+
+/// So many lines, those in the middle left out when there are more.
+fn middle_out(lines: &[String], limit: usize) -> Vec<String> {
+    let mut lines = lines.to_vec();
+    let hidden = lines.len().saturating_sub(limit);
     if hidden > 0 {
-        let head = CHAIN_LINES / 2 - 1;
+        let head = (limit / 2).saturating_sub(1);
         let note = format!("… {} lines more …", hidden + 1);
         lines.splice(head..=head + hidden, [note]);
     }
     lines
 }
 
+/// What it was not, the reasons that exclude several causes once.
+fn ruled_out(others: &[RuledOut]) -> Vec<String> {
+    let mut lines: Vec<(String, &str)> = Vec::new();
+    for RuledOut { cause, because } in others {
+        match lines.iter_mut().find(|(_, reason)| reason == because) {
+            Some((causes, _)) => causes.push_str(&format!(", {}", slug(cause))),
+            None => lines.push((slug(cause), because)),
+        }
+    }
+    lines.into_iter().map(|(causes, because)| format!("{causes}: {because}")).collect()
+}
+
 /// Signals with the time of each; the last ones matter most.
-fn signals(signals: &[Signal], zone: Zone) -> Vec<String> {
+fn signals(signals: &[Signal], limit: usize, zone: Zone) -> Vec<String> {
     let show = |signal: &Signal| {
         cut(&format!("{}  {}  {}", zone.clock(signal.ts), signal_columns(signal), sender(signal)), LINE)
     };
-    let hidden = signals.len().saturating_sub(SIGNALS);
+    let hidden = signals.len().saturating_sub(limit);
     let hidden = if hidden > 0 { hidden + 1 } else { 0 };
     let note = (hidden > 0).then(|| format!("… {hidden} earlier ones …"));
     note.into_iter().chain(signals.iter().skip(hidden).map(show)).collect()

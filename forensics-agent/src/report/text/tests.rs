@@ -1,4 +1,6 @@
-use forensics_incident::model::{Cause, Incident, Mechanism};
+use forensics_incident::model::{
+    Cause, CgroupReading, Incident, Mechanism, MemoryLimit, Pressure, Reading, RuledOut,
+};
 
 use super::samples::{hostile, overlong, pkill, process, signal, survivor, timer};
 use super::{Loss, Ready, TextReporter, Zone};
@@ -117,12 +119,43 @@ fn never_more_than_a_screen() {
              Sentence 3.
              … 8 more in JSON
   ruled out  oom: reason 0
-             … 8 more in JSON
+             oom: reason 1
+             … 7 more in JSON
   timing     gateway.service is given 1 min 30 s to stop and drains for 3 min: too little
   advice     Use `pkill -x` or a pidfile: `-f` matches every command line with `port` in it.
   gaps       1 kernel record was lost; field0: denied; field1: denied; field2: denied; field3: denied; field4: denied; field5: denied; field6: denied; field7: denied; field…
   incident   0192f5e0-7c1a-7d11-8a3f-0123456789ab
 ");
+}
+
+#[test]
+fn reasons_that_exclude_several_causes_stand_once() {
+    let mut incident = pkill();
+    let other = |cause, because: &str| RuledOut { cause, because: because.to_owned() };
+    incident.verdict.ruled_out = vec![
+        other(Cause::SystemdStopTimeout, "its sender is no manager"),
+        other(Cause::Oom, "nothing was short"),
+        other(Cause::SystemdWatchdog, "its sender is no manager"),
+    ];
+    let shown = printed(&incident);
+    let lines = "ruled out  systemd-stop-timeout, systemd-watchdog: its sender is no manager
+             oom: nothing was short
+";
+    assert!(shown.contains(lines), "{shown}");
+}
+
+#[test]
+fn what_was_short() {
+    let mut incident = pkill();
+    let limit = |path: &str| MemoryLimit { cgroup: path.to_owned(), current: 32 << 20, max: 32 << 20 };
+    let cgroup = CgroupReading { memory_limits: vec![limit("/we\nb")], ..CgroupReading::default() };
+    let end = Some(Reading { cgroup: Some(cgroup), ..Reading::default() });
+    incident.facts.pressure = Some(Pressure { end, ..Pressure::default() });
+    let shown = printed(&incident);
+    let line = "  pressure   /we\\nb used 32 MiB of the 32 MiB of memory that it may use\n";
+    assert!(shown.contains(line), "{shown}");
+    incident.facts.pressure = Some(Pressure::default());
+    assert!(!printed(&incident).contains("  pressure "));
 }
 
 #[test]

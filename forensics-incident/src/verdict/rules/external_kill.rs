@@ -141,7 +141,8 @@ mod tests {
             ]
         );
         let ruled_out = verdict.ruled_out.iter().map(|RuledOut { cause, .. }| *cause).collect::<Vec<_>>();
-        assert_eq!(ruled_out, [Cause::Oom, Cause::SystemdStopTimeout]);
+        let suspected = [Cause::Oom, Cause::SystemdStopTimeout, Cause::SystemdWatchdog, Cause::Crash];
+        assert_eq!(ruled_out, suspected);
     }
 
     #[test]
