@@ -17,13 +17,19 @@ pub(super) const INIT: &str = "/sbin/vm-init";
 /// The last line of a machine whose work is done.
 pub(super) const DONE: &str = "== all is done";
 
+/// Label of the disk with the tests.
+pub(super) const TESTS_LABEL: &str = "tests";
+/// Label of the disk with the kernel's modules.
+pub(super) const MODULES_LABEL: &str = "modules";
+
 /// The one file of the root's disk that knows where it is; the rest comes with the tests.
 pub(super) const STUB: &str = "\
 #!/bin/sh
-mountpoint -q /dev || mount -t devtmpfs dev /dev
-until [ -b /dev/nvme0n2 ] && [ -b /dev/nvme0n3 ]; do sleep 0.1; done
-mount -o ro /dev/nvme0n2 /opt/forensics
-mount -o ro /dev/nvme0n3 /usr/lib/modules
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+until mount -o ro LABEL=tests /opt/forensics; do sleep 0.2; done
+until mount -o ro LABEL=modules /usr/lib/modules; do sleep 0.2; done
 cp -a /opt/forensics/early/. /
 exec /lib/systemd/systemd
 ";
@@ -42,7 +48,7 @@ ExecStart=/opt/forensics/run
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS1
-Environment=HOME=/root RUST_BACKTRACE=0 FORENSICS_VM=1 TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_PAGER=
+Environment=HOME=/root RUST_BACKTRACE=0 FORENSICS_TESTS_EXPENDABLE_MACHINE=1 TERM=dumb SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 
 [Install]
 WantedBy=multi-user.target

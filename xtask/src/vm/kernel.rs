@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{directory, image};
+use super::{directory, guest, image};
 use crate::command;
 
 /// The keys that Debian signs its archive with.
@@ -137,7 +137,7 @@ impl Kernel {
             std::os::unix::fs::symlink("usr/lib", tree.join("lib"))?;
         }
         command::run(Command::new("depmod").arg("--basedir").arg(tree).arg(name))?;
-        image::of_tree(&modules, &self.modules, 256)?;
+        image::of_tree(&modules, &self.modules, guest::MODULES_LABEL, 256)?;
         fs::copy(&found, &self.image).with_context(|| format!("cannot copy {}", found.display()))?;
         Ok(())
     }

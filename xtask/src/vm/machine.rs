@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{guest, scratch};
+use super::{guest, image, scratch};
 
 /// How long a machine on KVM takes at most to show that it works.
 const PROBE: Duration = Duration::from_secs(10);
@@ -75,8 +75,9 @@ pub(super) fn boot(
     mut line: impl FnMut(&str),
 ) -> Result<()> {
     let parameters = format!(
-        "root=/dev/nvme0n1 rootwait rw init={} panic=-1 loglevel=5 systemd.show_status=0 \
+        "root={} rootwait rw init={} panic=-1 loglevel=5 systemd.show_status=0 \
          systemd.journald.forward_to_console=0",
+        image::ROOT,
         guest::INIT
     );
     let mut command = command(kernel, Some(disks), accelerator, console, &parameters);

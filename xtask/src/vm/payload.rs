@@ -78,7 +78,7 @@ pub(super) fn build(work: &Work) -> Result<Payload> {
         copy_scripts(&workspace::root().join(scripts), &tree.join(guest::LATE))?;
     }
     let image = scratch.join("payload.ext4");
-    image::of_tree(&tree, &image, SIZE)?;
+    image::of_tree(&tree, &image, guest::TESTS_LABEL, SIZE)?;
     fs::remove_dir_all(&tree)?;
     Ok(Payload { image, needs_containers })
 }

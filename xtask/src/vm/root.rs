@@ -88,7 +88,7 @@ impl Root {
             fs::remove_dir_all(&tree)?;
         }
         make(release, &packages, &tree)?;
-        image::of_tree(&tree, &image, SIZE)?;
+        image::of_root(&tree, &image, SIZE)?;
         fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
         Ok(image)
     }
@@ -122,5 +122,8 @@ fn make(release: &str, packages: &[&str], tree: &Path) -> Result<()> {
     make.arg(release).arg(tree).arg("http://deb.debian.org/debian");
     command::run(&mut make)?;
     guest::install_stub(tree)?;
-    command::run(Command::new("chroot").arg(tree).args(["/bin/sh", "-c", SETUP]))
+    // systemctl wants to see processes.
+    let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -c \"$1\"";
+    let mut setup = Command::new("unshare");
+    command::output(setup.args(["--mount", "/bin/sh", "-c", script]).arg(tree).arg(SETUP)).map(drop)
 }

@@ -1,0 +1,82 @@
+//! Every program and every hook variant on the running kernel, and what its verifier spends on each.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes};
+use forensics_common::Config;
+use harness::{Skip, needs_root, test};
+
+/// What each program may cost the verifier, by kernel.
+const BUDGETS: &str = include_str!("budgets.toml");
+
+/// Everything that a program can do is asked of it, so that nothing is folded away before it is verified.
+const EVERYTHING: Config =
+    Config { record_mask: u64::MAX, unhandled_mask: u64::MAX, all: 1, watch_execs: 1, ..Config::NOTHING };
+
+/// Programs, and of each the verified instructions and the bytes of its translation.
+type Sizes = BTreeMap<String, (u32, u32)>;
+
+fn main() -> ExitCode {
+    let hooks = Hook::ALL.map(|hook| test(hook.name(), move || loads(hook)));
+    let mut tests = Vec::from(hooks);
+    tests.push(test("verified_instructions", verified_instructions));
+    harness::main(tests)
+}
+
+/// Loads and attaches everything with this variant.
+fn loads(hook: Hook) -> Result<()> {
+    let sizes = load(hook)?;
+    // The three that every variant has, and its own.
+    ensure!(sizes.len() >= 4, "only {sizes:?} were loaded");
+    ensure!(sizes.values().all(|&(_, translated)| translated > 0), "nothing was translated: {sizes:?}");
+    Ok(())
+}
+
+fn load(hook: Hook) -> Result<Sizes> {
+    needs_root()?;
+    let types = KernelTypes::read()?;
+    let kernel = Kernel::load_with(&types, EVERYTHING, None, hook)?;
+    Ok(kernel.program_sizes().into_iter().map(|(name, verified, size)| (name, (verified, size))).collect())
+}
+
+fn verified_instructions() -> Result<()> {
+    let mut sizes = Sizes::new();
+    for hook in Hook::ALL {
+        sizes.extend(load(hook)?);
+    }
+    println!("verified instructions, translated bytes: {sizes:?}");
+    if sizes.values().all(|&(verified, _)| verified == 0) {
+        bail!(Skip(
+            "before Linux 5.16 the kernel does not tell how many instructions it verified".to_owned()
+        ));
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let over: Vec<String> = sizes
+        .iter()
+        .map(|(program, &(verified, _))| Ok((program, verified, budget(program, release.trim())?)))
+        .filter_map(|row: Result<_>| match row {
+            Ok((program, verified, budget)) => {
+                (verified > budget).then(|| format!("{program} takes {verified} of {budget}"))
+            }
+            Err(why) => Some(format!("{why:#}")),
+        })
+        .collect();
+    ensure!(over.is_empty(), "on {}: {}; see tests/budgets.toml", release.trim(), over.join(", "));
+    Ok(())
+}
+
+/// The budget of a program on a kernel of this release; on one that has none of its own, the largest.
+fn budget(program: &str, release: &str) -> Result<u32> {
+    let budgets: BTreeMap<String, BTreeMap<String, u32>> =
+        toml::from_str(BUDGETS).context("cannot read the budgets")?;
+    let of_program = budgets.get(program).with_context(|| format!("{program} has no budget"))?;
+    let is_of = |series: &str| {
+        let rest = release.strip_prefix(series);
+        rest.is_some_and(|rest| rest.starts_with('.') || rest.starts_with('-'))
+    };
+    let own = of_program.iter().find(|(series, _)| is_of(series)).map(|(_, &budget)| budget);
+    let largest = of_program.values().max().copied();
+    own.or(largest).with_context(|| format!("{program} has no budget for any kernel"))
+}
