@@ -1,10 +1,14 @@
 //! `show`: one stored incident in full.
 
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
 use forensics_incident::model::Incident;
 
 use crate::cli::{Format, Globals};
+use crate::report::{Zone, html};
 use crate::store::{Found, StoreError};
 
 use super::failure::Failure;
@@ -14,6 +18,7 @@ const DETAILS: &str = "\
 Examples:
   forensics-agent show last
   forensics-agent show 6a4be75c --events
+  forensics-agent show last --html incident.html
   forensics-agent show last -o json | jq .signals
 
 The verdict is the one that was given; `forensics-agent show ID -o json | forensics-agent judge` gives a new one.";
@@ -28,6 +33,9 @@ pub struct Args {
     /// Also print each of its signals in a line of its own
     #[arg(long)]
     pub events: bool,
+    /// Write it to this file as a page to hand round, which needs nothing but itself
+    #[arg(long, value_name = "FILE", conflicts_with = "events")]
+    pub html: Option<PathBuf>,
     /// Where it is.
     #[command(flatten)]
     pub place: Place,
@@ -57,13 +65,21 @@ pub fn run(globals: &Globals, args: &Args) -> Result<u8, Failure> {
     };
     let output = |error: io::Error| Failure::output(&error);
     let mut out = io::stdout().lock();
-    if globals.output == Format::Json && !args.events {
+    if globals.output == Format::Json && !args.events && args.html.is_none() {
         // As it was printed then, whatever this version makes of it.
         writeln!(out, "{json}").map_err(output)?;
         return Ok(0);
     }
     let incident: Incident = serde_json::from_str(&json)
         .map_err(|why| failure(StoreError::Damaged { path: store.path().to_owned(), id, why }))?;
+    if let Some(path) = &args.html {
+        let page = html::page(&incident, &json, Zone::Local);
+        let written = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+        written
+            .and_then(|mut file| file.write_all(page.as_bytes()))
+            .map_err(|error| Failure::usage(format!("--html {}: {error}", path.display())))?;
+        return Ok(0);
+    }
     let mut reporter = super::reporter(globals, out);
     if args.events {
         for signal in &incident.facts.signals {

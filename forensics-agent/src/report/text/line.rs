@@ -38,7 +38,7 @@ pub(super) fn command(process: &Process, characters: usize) -> String {
 }
 
 /// The name of an enumeration's value as it is in JSON.
-pub(super) fn slug(value: &impl Serialize) -> String {
+pub(in crate::report) fn slug(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),

@@ -15,7 +15,7 @@ use forensics_incident::model::{Cause, Facts, Incident, Process, Signal};
 use super::{Loss, Ready};
 use crate::store::NotStored;
 use line::brief;
-pub(super) use line::cut;
+pub(super) use line::{cut, slug};
 pub(super) use style::Style;
 pub use time::Zone;
 

@@ -9,7 +9,7 @@ pub enum Zone {
 
 impl Zone {
     /// Unix seconds as `2026-11-24 03:17:05.123 +01:00`.
-    pub(super) fn date(self, ts: f64) -> String {
+    pub(in crate::report) fn date(self, ts: f64) -> String {
         let offset = self.offset(ts);
         let (days, _) = split(ts, offset);
         let (year, month, day) = civil(days);
@@ -30,7 +30,7 @@ impl Zone {
     }
 
     /// Unix seconds as `03:17:05.123`.
-    pub(super) fn clock(self, ts: f64) -> String {
+    pub(in crate::report) fn clock(self, ts: f64) -> String {
         let (_, millis) = split(ts, self.offset(ts));
         let seconds = millis / 1000;
         format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, millis % 1000)
