@@ -71,7 +71,7 @@ fn again_and_again() -> Result<()> {
     let last = last.context("no incident")?;
     last.expect("history.count", 4)?;
     let told = last.list("verdict.evidence")?.iter().any(|said| {
-        said.as_str().is_some_and(|said| said.contains(&format!("It is the 4th end of {name} within")))
+        said.as_str().is_some_and(|said| said.contains("It is the 4th end of ") && said.contains(&name))
     });
     ensure!(told, last.fault("its history is not told"));
     Ok(())

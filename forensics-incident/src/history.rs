@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::span;
+use crate::model::Process;
+use crate::text::{clip, quote, span};
 
 /// Ends further apart than this belong to different troubles, seconds.
 const GAP_S: f64 = 900.0;
+/// Characters of a command line that a sentence can bear.
+const MAX_SHOWN: usize = 60;
 /// Fewer ends than this are no pattern.
 const FEW: usize = 3;
+/// Characters of a command line that tell services apart.
+const MAX_WHO: usize = 200;
 /// So many of the last intervals must agree.
 const INTERVALS: usize = 8;
 /// How far an interval may be from their mean, as a part of it.
@@ -22,7 +27,7 @@ pub struct PastEnd {
     pub id: String,
     /// Unix time, seconds.
     pub ts: f64,
-    /// The unit, or the program where there is none.
+    /// See [`History::who`].
     pub who: String,
     /// The act that it belongs to: those that died by one act died once.
     pub group_id: Option<String>,
@@ -31,7 +36,7 @@ pub struct PastEnd {
 /// The earlier ends of the same service, as far as the agent knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// The unit, or the program where there is none.
+    /// See [`History::who`].
     pub who: String,
     /// Which end of an unbroken row this one is, from 1; a row breaks after 15 minutes without one.
     pub count: u64,
@@ -46,6 +51,17 @@ pub struct History {
 }
 
 impl History {
+    /// What counts as the same service: the unit, else the whole command line, since all that an interpreter runs is one
+    /// program.
+    pub fn who(process: &Process) -> String {
+        let whole = || match &process.cmdline {
+            Some(cmdline) if !cmdline.is_empty() => cmdline.clone(),
+            _ => process.exe.clone().unwrap_or_else(|| process.name.clone()),
+        };
+        let who = process.unit.clone().unwrap_or_else(whole);
+        who.chars().take(MAX_WHO).collect()
+    }
+
     /// What `past` (oldest first) says of an end of `who` at `ts`; none when it is the first one.
     pub fn of(past: &[PastEnd], who: &str, ts: f64, group_id: Option<&str>) -> Option<Self> {
         let same_act = |end: &PastEnd| group_id.is_some() && end.group_id.as_deref() == group_id;
@@ -78,13 +94,25 @@ impl History {
         })
     }
 
-    /// The sentence: "It is the 97th end of gateway.service within 15 min, every 180 s, in turn with hermes.service."
+    /// The sentence, as "It is the 97th end of gateway.service within 15 min, every 9 s, in turn with hermes.service."
     pub fn sentence(&self) -> String {
         let Self { who, count, within_s, period_s, in_turn_with } = self;
         let every = period_s.map_or_else(String::new, |period| format!(", every {}", span(period)));
-        let turn = in_turn_with.as_ref().map_or_else(String::new, |other| format!(", in turn with {other}"));
-        format!("It is the {} end of {who} within {}{every}{turn}.", ordinal(*count), span(*within_s))
+        let turn = in_turn_with
+            .as_ref()
+            .map_or_else(String::new, |other| format!(", in turn with {}", shown(other)));
+        format!(
+            "It is the {} end of {} within {}{every}{turn}.",
+            ordinal(*count),
+            shown(who),
+            span(*within_s)
+        )
     }
+}
+
+/// A service as a sentence names it.
+fn shown(who: &str) -> String {
+    quote(&clip(who, MAX_SHOWN))
 }
 
 /// The mean of the last intervals, when each is near it.
@@ -170,7 +198,7 @@ mod tests {
         assert_eq!(history.count, 97);
         assert_eq!(
             history.sentence(),
-            "It is the 97th end of a.service within 4 h 48 min, every 3 min, in turn with b.service."
+            "It is the 97th end of `a.service` within 4 h 48 min, every 3 min, in turn with `b.service`."
         );
     }
 

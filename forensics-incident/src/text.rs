@@ -53,6 +53,12 @@ pub fn clip(text: &str, longest: usize) -> String {
     }
 }
 
+/// Sets foreign text apart from the sentence; it must not end the quotation by itself.
+pub fn quote(text: &str) -> String {
+    let text = if text.is_empty() { "?" } else { text };
+    format!("`{}`", text.replace('`', "\\x60"))
+}
+
 /// A span of time in the shortest form that loses nothing a person cares about: `85 µs`, `1.20 s`, `2 min 3 s`.
 pub fn span(seconds: f64) -> String {
     let seconds = seconds.max(0.0);

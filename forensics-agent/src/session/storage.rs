@@ -78,7 +78,7 @@ impl Storage {
     pub(super) fn history(&mut self, facts: &Facts) -> Option<History> {
         let past = self.past.make_contiguous();
         let earlier = past.iter().position(|end| end.id == facts.id).unwrap_or(past.len());
-        History::of(past.get(..earlier)?, &who(facts), facts.ts, facts.group_id.as_deref())
+        History::of(past.get(..earlier)?, &History::who(&facts.target), facts.ts, facts.group_id.as_deref())
     }
 
     /// Stores an incident, and remembers its end.
@@ -97,7 +97,7 @@ impl Storage {
         self.past.push_back(PastEnd {
             id: facts.id.clone(),
             ts: facts.ts,
-            who: who(facts),
+            who: History::who(&facts.target),
             group_id: facts.group_id.clone(),
         });
     }
@@ -114,9 +114,4 @@ impl Storage {
     pub(super) fn finish(&mut self) -> Vec<NotStored> {
         self.writer.take().map(Writer::finish).unwrap_or_default()
     }
-}
-
-/// The unit, or the program where there is none.
-fn who(facts: &Facts) -> String {
-    facts.target.unit.clone().unwrap_or_else(|| facts.target.program().to_owned())
 }

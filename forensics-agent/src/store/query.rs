@@ -119,7 +119,7 @@ impl Store {
     /// # Errors
     /// As SQLite.
     pub fn ends_since(&self, since: f64, limit: u32) -> Result<Vec<PastEnd>, StoreError> {
-        let sql = "SELECT id, ts, coalesce(unit, target), group_id FROM incidents
+        let sql = "SELECT id, ts, who, group_id FROM incidents
                    WHERE ts >= ? AND state = 'closed' AND cause <> 'survived' ORDER BY ts DESC LIMIT ?";
         let mut ends: Vec<PastEnd> = self.sql(|connection| {
             let mut statement = connection.prepare(sql)?;

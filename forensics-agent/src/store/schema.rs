@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     target TEXT NOT NULL,
     target_pid INTEGER NOT NULL,
     unit TEXT,
+    who TEXT NOT NULL,
     cause TEXT NOT NULL,
     intent TEXT NOT NULL,
     culprit TEXT,

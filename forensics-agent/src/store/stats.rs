@@ -26,7 +26,7 @@ pub struct Tally {
 /// A service that ended again and again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Loop {
-    /// The unit, or the program where there is none.
+    /// The unit, or the command line where there is none.
     pub name: String,
     /// Its ends.
     pub count: u64,
@@ -121,7 +121,7 @@ fn hours(connection: &Connection, condition: &str, values: &[Value]) -> Result<[
 fn loops(connection: &Connection, condition: &str, values: &[Value]) -> Result<Vec<Loop>, rusqlite::Error> {
     // Those that died by one act died once.
     let sql = format!(
-        "SELECT coalesce(unit, target), min(ts) FROM incidents
+        "SELECT who, min(ts) FROM incidents
          WHERE {condition} AND state = 'closed' AND cause <> 'survived'
          GROUP BY 1, coalesce(group_id, id) ORDER BY 1, 2"
     );

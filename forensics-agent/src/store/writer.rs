@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use forensics_incident::history::History;
 use forensics_incident::model::Incident;
 use rusqlite::params;
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub struct Writer {
 /// What is written of an incident.
 struct Entry {
     summary: Summary,
+    who: String,
     boot_id: String,
     group_id: Option<String>,
     json: String,
@@ -73,6 +75,7 @@ impl Writer {
         let Ok(json) = serde_json::to_string(incident) else { return refuse("it is no JSON") };
         let entry = Entry {
             summary: Summary::of(incident, state),
+            who: History::who(&incident.facts.target),
             boot_id: incident.facts.boot_id.clone(),
             group_id: incident.facts.group_id.clone(),
             json,
@@ -198,11 +201,11 @@ impl Store {
     fn insert(&self, batch: &[Entry]) -> Result<(), StoreError> {
         self.sql(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            let sql = "INSERT OR REPLACE INTO incidents (id, ts, state, boot_id, group_id, target, target_pid, unit,
+            let sql = "INSERT OR REPLACE INTO incidents (id, ts, state, boot_id, group_id, target, target_pid, unit, who,
                        cause, intent, culprit, instigator, outcome, summary, json)
-                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
             let mut statement = transaction.prepare_cached(sql)?;
-            for Entry { summary, boot_id, group_id, json } in batch {
+            for Entry { summary, who, boot_id, group_id, json } in batch {
                 statement.execute(params![
                     summary.id,
                     summary.ts,
@@ -212,6 +215,7 @@ impl Store {
                     summary.target,
                     summary.target_pid,
                     summary.unit,
+                    who,
                     summary.cause,
                     summary.intent,
                     summary.culprit,

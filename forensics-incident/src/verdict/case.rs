@@ -4,6 +4,8 @@ use crate::attribution::{decisive_of, is_own};
 use crate::model::{Cause, Confidence, Facts, Intent, Mechanism, OutcomeKind, Process, Signal, Verdict};
 use crate::text::{clip, shell_join, span};
 
+pub(super) use crate::text::quote;
+
 use super::Show;
 
 /// Characters of a command line that a sentence can bear.
@@ -192,10 +194,4 @@ pub(super) fn verdict(cause: Cause, intent: Intent, confidence: Confidence, summ
         ruled_out: Vec::new(),
         advice: None,
     }
-}
-
-/// Sets foreign text apart from the sentence; it must not end the quotation by itself.
-pub(super) fn quote(text: &str) -> String {
-    let text = if text.is_empty() { "?" } else { text };
-    format!("`{}`", text.replace('`', "\\x60"))
 }

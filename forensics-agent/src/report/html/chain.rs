@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use forensics_incident::model::Verdict;
 
-use super::escape::html;
+use super::escape::{html, prose};
 
 /// Boxes for those who acted, arrows with what they did. Nothing when nobody did anything.
 pub(super) fn section(verdict: &Verdict) -> String {
@@ -14,10 +14,10 @@ pub(super) fn section(verdict: &Verdict) -> String {
         let _ = writeln!(
             steps,
             "<li><span class=\"who\">{}</span><span class=\"did\">{}</span></li>",
-            html(&link.actor),
+            prose(&link.actor),
             html(&link.action)
         );
     }
-    let _ = writeln!(steps, "<li><span class=\"who victim\">{}</span></li>", html(&last.object));
+    let _ = writeln!(steps, "<li><span class=\"who victim\">{}</span></li>", prose(&last.object));
     format!("<section>\n<h2>Who did what</h2>\n<ol class=\"chain\">\n{steps}</ol>\n</section>\n")
 }

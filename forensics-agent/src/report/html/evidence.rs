@@ -6,7 +6,7 @@ use forensics_incident::model::{Process, Verdict};
 use forensics_incident::text::shell_join;
 
 use super::super::text::slug;
-use super::escape::html;
+use super::escape::{html, prose};
 
 /// Characters of a command line.
 const MAX_CMDLINE: usize = 300;
@@ -16,13 +16,13 @@ pub(super) fn section(verdict: &Verdict) -> String {
     let mut section = String::new();
     if !verdict.evidence.is_empty() {
         let sentences: String =
-            verdict.evidence.iter().map(|sentence| format!("<li>{}</li>\n", html(sentence))).collect();
+            verdict.evidence.iter().map(|sentence| format!("<li>{}</li>\n", prose(sentence))).collect();
         let _ = write!(section, "<section>\n<h2>Evidence</h2>\n<ul>\n{sentences}</ul>\n</section>\n");
     }
     if !verdict.ruled_out.is_empty() {
         let mut rows = String::new();
         for out in &verdict.ruled_out {
-            let (cause, because) = (html(&slug(&out.cause)), html(&out.because));
+            let (cause, because) = (html(&slug(&out.cause)), prose(&out.because));
             let _ = writeln!(rows, "<div><dt>{cause}</dt><dd>{because}</dd></div>");
         }
         let _ = write!(

@@ -12,7 +12,7 @@ use forensics_incident::model::{Facts, Incident, Verdict};
 
 use super::Zone;
 use super::text::slug;
-use escape::html;
+use escape::{html, prose};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -67,12 +67,12 @@ fn head(facts: &Facts, verdict: &Verdict, zone: Zone) -> String {
     let (cause, intent, confidence) =
         (slug(&verdict.cause), slug(&verdict.intent), slug(&verdict.confidence));
     let advice = verdict.advice.as_ref().map_or_else(String::new, |advice| {
-        format!("<p class=\"advice\"><strong>What to change:</strong> {}</p>\n", html(advice))
+        format!("<p class=\"advice\"><strong>What to change:</strong> {}</p>\n", prose(advice))
     });
     format!(
         "<header class=\"{intent}\">\n<p class=\"tags\"><span>{cause}</span> <span>{intent}</span> \
          <span>{confidence}</span></p>\n<h1>{}</h1>\n{advice}</header>\n<dl class=\"facts\">\n{rows}</dl>\n",
-        html(&verdict.summary)
+        prose(&verdict.summary)
     )
 }
 
