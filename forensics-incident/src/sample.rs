@@ -1,7 +1,8 @@
 //! Processes, signals and incidents for table tests. Times are seconds since boot.
 
 use crate::model::{
-    Facts, INCIDENT_SCHEMA, Lost, Mechanism, Outcome, OutcomeKind, Process, Scope, SendResult, SiCode, Signal,
+    Facts, INCIDENT_SCHEMA, Kill, Lost, Mechanism, Outcome, OutcomeKind, Process, Scope, SendResult, SiCode,
+    Signal,
 };
 use crate::signals;
 
@@ -122,6 +123,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         history: None,
         requests: Vec::new(),
         pressure: None,
+        kill: Kill::default(),
         markers: Vec::new(),
         lost: Lost::default(),
         missing: Vec::new(),

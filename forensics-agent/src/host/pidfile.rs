@@ -62,10 +62,16 @@ pub fn read(path: &Path) -> Result<Pidfile, PidfileError> {
     }
     let mut text = Vec::new();
     reopen(&handle).map_err(failed)?.take(CONSIDERED).read_to_end(&mut text).map_err(failed)?;
-    match first_line(&text).and_then(parse) {
+    match pid_of(&text) {
         Some(pid) => Ok(Pidfile { pid, modified: stat.st_mtime as f64 + stat.st_mtime_nsec as f64 / 1e9 }),
         None => Err(PidfileError::NotAPid { path: path.to_owned() }),
     }
+}
+
+/// The pid on the first line of a file that begins so, 1 to 4194304.
+pub(super) fn pid_of(text: &[u8]) -> Option<u32> {
+    let text = text.get(..CONSIDERED as usize).unwrap_or(text);
+    first_line(text).and_then(parse)
 }
 
 /// Opens for reading what an `O_PATH` handle stands for, by the link that proc(5) has for it.

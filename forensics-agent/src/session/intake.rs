@@ -38,6 +38,7 @@ impl<W: Write> Session<W> {
             self.targets.insert(record.target.pid, record.target.clone());
         }
         self.evidence.signal(&record.target, &record.signal);
+        self.kills.signal(&record.target, &record.signal, &mut self.enricher.processes);
         if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
             self.reporter.signal(&record.target, &record.signal)?;
         }
@@ -57,10 +58,14 @@ impl<W: Write> Session<W> {
             self.push(Input::Watch { target }, progress)?;
         }
         let record = self.enricher.exit(event);
+        let target = self.targets.get(&pid).cloned();
         self.forget(pid);
         let pushed = self.push(Input::Exit(record), progress);
         self.evidence.forget(pid);
         self.managers.forget(pid);
+        if let Some(target) = target {
+            self.kills.forget(&target, event.boot_ns);
+        }
         pushed
     }
 
@@ -85,6 +90,8 @@ impl<W: Write> Session<W> {
             self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
             let news = self.markers.add(&after);
+            let job_cookies = self.markers.job_cookies(pid);
+            self.kills.watch(&after, &job_cookies, &mut self.enricher.processes);
             self.push(Input::Exec { target: after }, progress)?;
             return self.handle_news(news, progress);
         }
@@ -116,6 +123,8 @@ impl<W: Write> Session<W> {
         let news = self.markers.add(&target);
         let environ = self.markers.environ(target.pid);
         self.managers.came(&target, environ.and_then(|environ| environ.invocation_id));
+        let job_cookies = self.markers.job_cookies(target.pid);
+        self.kills.watch(&target, &job_cookies, &mut self.enricher.processes);
         self.timings.ask(&target);
         self.push(Input::Watch { target }, progress)?;
         self.handle_news(news, progress)

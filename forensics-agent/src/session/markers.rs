@@ -91,6 +91,12 @@ impl Markers {
         self.targets.get(&pid)?.environ.clone()
     }
 
+    /// Names in the environment of the target by which CI systems find it.
+    pub(super) fn job_cookies(&self, pid: u32) -> Vec<&'static str> {
+        let environ = self.targets.get(&pid).and_then(|known| known.environ.as_ref());
+        environ.map(|environ| environ.job_cookies.clone()).unwrap_or_default()
+    }
+
     /// True for a note about markers of a target that had ended when it was looked at, which were watched all the time.
     pub(super) fn are_seen(&self, note: &Missing, context: &Context) -> bool {
         let has_ended = context.own.state.as_ref().is_none_or(|state| state.starts_with(['Z', 'X']));

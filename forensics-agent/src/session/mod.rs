@@ -8,6 +8,7 @@ mod enrich;
 mod evidence;
 mod host;
 mod intake;
+mod kills;
 mod losses;
 mod managers;
 mod markers;
@@ -51,6 +52,7 @@ use crate::{
 };
 use enrich::Enricher;
 use evidence::Evidence;
+use kills::Kills;
 use losses::Losses;
 use managers::Managers;
 use markers::Markers;
@@ -117,6 +119,7 @@ pub struct Session<W: Write> {
     untimed: Vec<Facts>,
     evidence: Evidence,
     storage: Storage,
+    kills: Kills,
     losses: Losses,
 }
 
@@ -168,6 +171,7 @@ impl<W: Write> Session<W> {
             untimed: Vec::new(),
             evidence: Evidence::start(),
             storage,
+            kills: Kills::default(),
             losses: Losses::default(),
         })
     }

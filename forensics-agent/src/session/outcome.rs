@@ -34,6 +34,7 @@ impl<W: Write> Session<W> {
                     let id = self.storage.close(closed.target.key());
                     let mut facts = Facts::new(&self.host, id, *closed);
                     self.evidence.complete(&mut facts, decisive);
+                    self.kills.complete(&mut facts, decisive);
                     self.managers.ask(&mut facts);
                     if self.is_awaited(&facts) {
                         // Its manager may be taking down the agent as well.

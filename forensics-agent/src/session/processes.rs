@@ -122,6 +122,32 @@ impl Processes {
         keys.map(records::process_key).filter(|key| key.pid == pid).max_by_key(|key| key.start_boot_ns)
     }
 
+    /// Those that had the number of a process before it, as far as they are remembered. `deep`: also those that only the
+    /// lineage has, with who made them; that looks through the whole of it, as [`Self::made_last`].
+    pub(super) fn earlier_holders(&mut self, now: ProcessKey, deep: bool) -> Vec<Process> {
+        let start = in_ticks(now).start_boot_ns;
+        let mut keys: Vec<ProcessKey> = self
+            .order
+            .iter()
+            .filter(|key| key.pid == now.pid && key.start_boot_ns < start)
+            .copied()
+            .collect();
+        if deep {
+            let made = self.lineage.keys().take(MAX_LINEAGE).filter_map(Result::ok).map(records::process_key);
+            let before: Vec<ProcessKey> =
+                made.filter(|key| key.pid == now.pid && key.start_boot_ns < now.start_boot_ns).collect();
+            keys.retain(|known| !before.iter().any(|key| key.is(*known)));
+            keys.extend(before);
+        }
+        let with_maker = |key| {
+            let maker = self.lineage.get(&records::task_key(key), 0).ok().map(records::process_key);
+            let ancestors = maker.map(|maker| self.ancestor(maker, String::new())).into_iter().collect();
+            Process { ancestors, ..self.ancestor(key, String::new()) }
+        };
+        // Of one that has become nobody in particular there is nothing to tell.
+        keys.into_iter().map(with_maker).filter(|process| !process.name.is_empty()).collect()
+    }
+
     /// Remembers every process that is there now, so that one that ends later is still known.
     pub(super) fn read_all(&mut self) {
         for pid in proc::list_pids().unwrap_or_default() {

@@ -1,7 +1,7 @@
 //! What comes out of the assembly.
 
 use crate::model::{
-    Context, Facts, INCIDENT_SCHEMA, Lost, Marker, Missing, Outcome, Process, ProcessKey, Signal,
+    Context, Facts, INCIDENT_SCHEMA, Kill, Lost, Marker, Missing, Outcome, Process, ProcessKey, Signal,
 };
 
 /// What the caller has to do next.
@@ -86,6 +86,7 @@ impl Facts {
             history: None,
             requests: Vec::new(),
             pressure: None,
+            kill: Kill::default(),
             markers,
             lost,
             missing,

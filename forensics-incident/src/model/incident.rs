@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 
 use super::{
-    Context, KernelLog, Limits, LogLine, ManagerFacts, Marker, Outcome, Pressure, Process, Request, Signal,
-    Timing, UnitResult, Verdict,
+    Context, KernelLog, Kill, Limits, LogLine, ManagerFacts, Marker, Outcome, Pressure, Process, Request,
+    Signal, Timing, UnitResult, Verdict,
 };
 
 /// The schema of an incident line.
@@ -84,6 +84,9 @@ pub struct Facts {
     /// How short of resources the target and the host were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressure: Option<Pressure>,
+    /// What is known of the act beyond its signal.
+    #[serde(default, skip_serializing_if = "Kill::is_empty")]
+    pub kill: Kill,
     /// Marker files of the target.
     #[serde(default)]
     pub markers: Vec<Marker>,

@@ -6,6 +6,7 @@
 mod context;
 mod incident;
 mod kernel_log;
+mod kill;
 mod limits;
 mod log_line;
 mod manager;
@@ -22,6 +23,7 @@ mod verdict;
 pub use context::{Context, ProcessSummary};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
 pub use kernel_log::{Consumer, KernelLog, OomReport, SeccompReport};
+pub use kill::{EarlierHolder, Kill, Pidfile, ProcessGroup, SuspendedBy, Suspension};
 pub use limits::{Limit, Limits};
 pub use log_line::LogLine;
 pub use manager::{Infinity, ManagerFacts, ManagerMessage, ParentUnit, Timeout, UnitState};

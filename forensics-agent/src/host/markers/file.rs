@@ -71,7 +71,7 @@ impl From<Errno> for FileError {
 ///
 /// # Errors
 /// [`FileError`]. May hang on a dead file server: call it by [`crate::host::deadline::run_within`].
-pub(super) fn read_file(
+pub(in crate::host) fn read_file(
     root: BorrowedFd<'_>,
     path: &[u8],
     owners: &[u32],
@@ -112,7 +112,7 @@ pub(super) fn is_known_absent(path: &[u8]) -> bool {
 }
 
 /// Opens a root for `openat2(2)`.
-pub(super) fn open_root(dir: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
+pub(in crate::host) fn open_root(dir: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(dir, path, flags, Mode::empty())
 }

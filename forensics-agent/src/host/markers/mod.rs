@@ -14,6 +14,7 @@ mod watch;
 use forensics_incident::model::MarkerKind;
 
 pub use file::{FileError, FileImage, MARKER_CAP};
+pub(in crate::host) use file::{open_root, read_file};
 pub use judge::{MarkerTarget, Redact, judge};
 pub use paths::HomeError;
 pub use read::{Found, MarkerFile, read_files};

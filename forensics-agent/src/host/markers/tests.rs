@@ -270,6 +270,6 @@ fn passwd_is_subject_to_the_same_rules() {
     fs::create_dir(home.0.join("etc")).unwrap();
     symlink("/etc/passwd", home.0.join("etc/passwd")).unwrap();
     let root = fs::File::open(&home.0).unwrap();
-    let read = file::read_file(std::os::fd::AsFd::as_fd(&root), b"/etc/passwd", &[owner], 1 << 20);
+    let read = read_file(std::os::fd::AsFd::as_fd(&root), b"/etc/passwd", &[owner], 1 << 20);
     assert_eq!(read, Err(FileError::SymbolicLink));
 }

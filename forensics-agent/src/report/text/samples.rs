@@ -83,6 +83,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             history: None,
             requests: Vec::new(),
             pressure: None,
+            kill: Default::default(),
             markers: Vec::new(),
             lost: Lost { records: 0 },
             missing: Vec::new(),
