@@ -10,6 +10,7 @@ use crate::text::span;
 
 use super::announcement;
 use super::case::{Case, by_what, path, quote};
+use super::{grace, groups, origins, suspension};
 
 /// A death this long after `SIGKILL` was held up, seconds.
 const SLOW_DEATH_S: f64 = 1.0;
@@ -28,6 +29,7 @@ pub(super) fn of_signal(case: &Case<'_>, signal: &Signal) -> Vec<String> {
     if let Some(aim) = aim(signal) {
         said.push(aim);
     }
+    said.extend(groups::membership(case, signal));
     if signal.repeated > 0 {
         let many = signal.repeated.saturating_add(1);
         said.push(format!("It came {many} times within {}.", span(span_s(signal))));
@@ -38,13 +40,17 @@ pub(super) fn of_signal(case: &Case<'_>, signal: &Signal) -> Vec<String> {
             sender.pid
         ));
     }
-    if let Some(after) = case.facts.outcome.after_s.filter(|_| case.was_killed()) {
+    let held_up = suspension::sentences(case, signal);
+    if held_up.is_empty()
+        && let Some(after) = case.facts.outcome.after_s.filter(|_| case.was_killed())
+    {
         said.push(if after >= SLOW_DEATH_S && signal.signal_num == SIGKILL {
             format!("It died {} later: until then it was stopped, frozen, or inside the kernel.", span(after))
         } else {
             format!("It died {} later.", span(after))
         });
     }
+    said.extend(held_up);
     said
 }
 
@@ -86,13 +92,8 @@ pub(super) fn of_sender(case: &Case<'_>, sender: &Process) -> Vec<String> {
     if sender.euid.is_some() && sender.uid.is_some() && sender.euid != sender.uid {
         said.push(format!("It acted with effective user id {}.", sender.euid.unwrap_or_default()));
     }
-    let by = |programs: &[&str]| sender.ancestors.iter().find(|a| programs.contains(&a.program()));
-    if let Some(sshd) = by(&["sshd", "sshd-session"]) {
-        said.push(format!("It came in over SSH: {} is among its ancestors.", case.brief(sshd)));
-    }
-    if let Some(cron) = by(&["cron", "crond", "anacron", "atd"]) {
-        said.push(format!("It was a scheduled job: {} is among its ancestors.", case.brief(cron)));
-    }
+    said.extend(origins::evidence(case, sender));
+    said.extend(shared_place(case, sender));
     if sender.ancestors.iter().any(|ancestor| ancestor.is(target)) {
         said.push("The sender was itself started by the target.".to_owned());
     }
@@ -105,6 +106,23 @@ pub(super) fn of_sender(case: &Case<'_>, sender: &Process) -> Vec<String> {
     said
 }
 
+/// What sender and target have in common, beyond the machine.
+fn shared_place(case: &Case<'_>, sender: &Process) -> Option<String> {
+    let target = case.target();
+    let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+    let unit = (same(&sender.unit, &target.unit) && sender.slice == target.slice)
+        .then(|| format!("the unit {}", sender.unit.as_deref().unwrap_or_default()));
+    let cgroup = || {
+        let path =
+            sender.cgroup.as_deref().filter(|&path| path != "/" && same(&sender.cgroup, &target.cgroup));
+        path.map(|path| format!("the cgroup {}", quote(path)))
+    };
+    let session = sender.session.filter(|&session| session != 0 && target.session == Some(session));
+    let shared: Vec<String> =
+        unit.or_else(cgroup).into_iter().chain(session.map(|id| format!("the session {id}"))).collect();
+    (!shared.is_empty()).then(|| format!("Sender and target share {}.", list(&shared)))
+}
+
 /// Requests to end that came before the decisive signal.
 pub(super) fn earlier(case: &Case<'_>, decisive: &Signal) -> Vec<String> {
     let asked = case.facts.signals.iter().filter(|signal| {
@@ -115,13 +133,15 @@ pub(super) fn earlier(case: &Case<'_>, decisive: &Signal) -> Vec<String> {
     let sentence = |signal: &Signal| {
         let before = span(decisive.ts - signal.ts);
         let who = match (&signal.sender, &decisive.sender) {
-            (Some(one), Some(other)) if one.is(other) => "the same sender".to_owned(),
+            (Some(one), Some(other)) if grace::is_same_sender(one, other) => "the same sender".to_owned(),
             (Some(one), _) => case.actor(one),
             (None, _) => path(signal.mechanism).to_owned(),
         };
         format!("{} from {who} came {before} before {}.", signal.signal, fate(signal))
     };
-    asked.take(MAX_EARLIER).map(sentence).collect()
+    let mut said: Vec<String> = asked.clone().take(MAX_EARLIER).map(sentence).collect();
+    said.extend(asked.rev().find_map(|signal| grace::allowed(signal, decisive)));
+    said
 }
 
 /// A handler that cleans up, restores the default and raises the signal again.

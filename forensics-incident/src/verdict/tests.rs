@@ -269,6 +269,7 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
         "planned_stop",
         "relayed",
         "oom_daemon",
+        "stale_pid_kill",
         "pattern_kill",
         "supervisor_stop",
         "external_kill",

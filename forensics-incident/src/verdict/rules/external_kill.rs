@@ -4,6 +4,8 @@ use super::super::actors::{Role, role};
 use super::super::case::{Case, by_what, quote, verdict};
 use super::super::evidence;
 use super::super::lineage::{behind, chain, run_from};
+use super::super::origins;
+use super::super::stale::possibly_stale;
 
 /// Another process signalled it, or wrote `cgroup.kill`.
 ///
@@ -28,8 +30,10 @@ pub(super) fn external_kill(case: &Case<'_>) -> Option<Verdict> {
     verdict.evidence = evidence::of_signal(case, signal);
     verdict.evidence.extend(evidence::earlier(case, signal));
     verdict.evidence.extend(evidence::raised_again(case, signal));
+    verdict.evidence.extend(possibly_stale(case, signal, sender));
     verdict.evidence.extend(evidence::of_sender(case, sender));
     verdict.ruled_out = evidence::ruled_out(signal, sender.is_service_manager());
+    verdict.advice = origins::advice(case, sender);
     Some(verdict)
 }
 
@@ -44,7 +48,7 @@ fn by_itself(case: &Case<'_>, signal: &Signal, sender: &Process, cause: Cause) -
         (OutcomeKind::Killed, _) => format!("{} was sent to {name} by {from}.", signal.signal),
         _ => format!("{name} {} from {from}.", case.ended_by(signal)),
     };
-    let mut verdict = verdict(cause, Intent::Deliberate, case.confidence(), summary);
+    let mut verdict = verdict(cause, origins::intent(case, sender), case.confidence(), summary);
     verdict.culprit = Some(sender.clone());
     verdict
 }

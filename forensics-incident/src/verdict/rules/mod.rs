@@ -19,6 +19,7 @@ mod seccomp;
 mod self_kill;
 mod session_end;
 mod silent_kill;
+mod stale_pid_kill;
 mod supervisor_stop;
 mod survived;
 mod systemd_dependency;
@@ -56,7 +57,7 @@ macro_rules! rules {
 /// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
 /// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
 /// What a manager did for a reason that it tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 29] = rules![
+pub(super) const RULES: [Rule; 30] = rules![
     survived,
     seccomp,
     debugger,
@@ -75,6 +76,7 @@ pub(super) const RULES: [Rule; 29] = rules![
     planned_stop,
     relayed,
     oom_daemon,
+    stale_pid_kill,
     pattern_kill,
     supervisor_stop,
     external_kill,

@@ -1,9 +1,10 @@
-use crate::model::{Cause, Confidence, Intent, Signal, Verdict};
+use crate::model::{Cause, Confidence, Signal, Verdict};
 
 use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
 use super::super::kill_tools::{Met, Selection, meet, selection};
 use super::super::lineage::{chain, run_from};
+use super::super::origins;
 
 /// A program that chooses its victims by a pattern chose the target: `pkill`, `killall`, `fuser -k`, `pgrep | xargs kill`.
 ///
@@ -31,7 +32,7 @@ pub(super) fn pattern_kill(case: &Case<'_>) -> Option<Verdict> {
         true => format!("{} was sent to {name} by {from}: {how}.", signal.signal),
         false => format!("{name} {} from {from}: {how}.", case.ended_by(signal)),
     };
-    let mut verdict = verdict(Cause::PatternKill, Intent::Deliberate, confidence, summary);
+    let mut verdict = verdict(Cause::PatternKill, origins::intent(case, sender), confidence, summary);
     verdict.culprit = Some(sender.clone());
     verdict.chain = chain(case, sender, signal);
     verdict.evidence = told(case, signal, &selection, &met);
