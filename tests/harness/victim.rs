@@ -79,8 +79,16 @@ impl Victim {
     /// # Errors
     /// When it is gone.
     pub fn go(&mut self) -> Result<()> {
+        self.tell("")
+    }
+
+    /// Gives it a line to read.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
         let stdin = self.child.stdin.as_mut().context("the victim has no standard input")?;
-        stdin.write_all(b"\n").context("the victim does not listen")
+        stdin.write_all(format!("{line}\n").as_bytes()).context("the victim does not listen")
     }
 
     /// The next line that it or a child of it prints.
