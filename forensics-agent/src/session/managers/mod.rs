@@ -157,7 +157,7 @@ impl Managers {
                 let at = self.followed.iter().position(|facts| facts.id == id);
                 let facts = at.and_then(|at| self.followed.remove(at));
                 if let (Some(mut facts), Some(said)) = (facts, said) {
-                    said.into_facts(&mut facts);
+                    said.add_to(&mut facts);
                     // A unit that runs on without the target is no news.
                     if facts.unit_result.is_some() {
                         self.settled.push((facts, said.residual));
@@ -174,7 +174,7 @@ impl Managers {
     pub(super) fn complete(&mut self, facts: &mut Facts) {
         self.pending.remove(&facts.id);
         if let Some(said) = self.said.remove(&facts.id) {
-            said.into_facts(facts);
+            said.add_to(facts);
         }
     }
 
@@ -208,7 +208,7 @@ impl Managers {
 }
 
 impl Said {
-    fn into_facts(&self, facts: &mut Facts) {
+    fn add_to(&self, facts: &mut Facts) {
         let Self { manager, log, missing, residual: _ } = self;
         if manager.is_some() {
             facts.manager.clone_from(manager);

@@ -29,12 +29,12 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
         message.message_id.as_deref().is_some_and(|id| ids.contains(&id))
     };
     let messages = || word.manager.messages.iter().filter(of_logind);
-    let began = messages().filter(|m| has_id(m, &[SHUTDOWN])).last();
+    let began = messages().rfind(|m| has_id(m, &[SHUTDOWN]));
     let target = word.manager.shutdown.as_deref();
     if began.is_none() && target.is_none() {
         return None;
     }
-    let key = messages().filter(|m| has_id(m, &KEYS)).last();
+    let key = messages().rfind(|m| has_id(m, &KEYS));
     let what = match (target, began.map(|message| message.text.as_str())) {
         (Some("reboot.target" | "soft-reboot.target"), _) => "reboots",
         (Some("kexec.target"), _) => "starts another kernel (kexec)",
