@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         test("pid_that_does_not_exist", pid_that_does_not_exist),
         test("pidfile_that_does_not_exist", pidfile_that_does_not_exist),
         test("no_target", no_target),
+        test("configuration_without_targets", configuration_without_targets),
         test("not_root", not_root),
         test("the_agent_itself", the_agent_itself),
         test("doctor_agrees_with_watch", doctor_agrees_with_watch),
@@ -48,6 +49,14 @@ fn pidfile_that_does_not_exist() -> Result<()> {
 fn no_target() -> Result<()> {
     let finished = output(Command::new(agent_program()?).arg("watch"))?;
     refused(&finished, 2, "--pid")
+}
+
+fn configuration_without_targets() -> Result<()> {
+    let directory = WorkDir::new()?;
+    let config = directory.join("config.toml");
+    std::fs::write(&config, "signals = \"TERM\"\n")?;
+    let finished = output(Command::new(agent_program()?).arg("watch").arg("--config").arg(&config))?;
+    refused(&finished, 2, &config.to_string_lossy())
 }
 
 fn not_root() -> Result<()> {

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         test("match_of_a_process_that_starts_later", match_of_a_process_that_starts_later),
         test("match_of_a_process_that_is_there", match_of_a_process_that_is_there),
         test("pidfile", pidfile),
+        test("configuration_and_command_line_add_up", configuration_and_command_line_add_up),
         test("follow_children", follow_children),
         test("others_are_not_reported", others_are_not_reported),
         test("once_ends_after_the_first_incident", once_ends_after_the_first_incident),
@@ -76,6 +77,22 @@ fn pidfile() -> Result<()> {
     agent.ready().expect("targets.0.pid", victim.pid())?;
     killer(&["kill", &victim.pid().to_string(), "15"])?;
     agent.incident_of(victim.pid())?.expect_killed(SIGTERM)?;
+    agent.stop()?;
+    Ok(())
+}
+
+fn configuration_and_command_line_add_up() -> Result<()> {
+    needs_root()?;
+    let directory = WorkDir::new()?;
+    let (tag, config) = (unique(), directory.join("config.toml"));
+    std::fs::write(&config, format!("signals = \"TERM\"\n[targets]\nmatch = [\"victim sleep {tag}$\"]\n"))?;
+    let [by_config, by_option] = [Victim::start(&["sleep", &tag])?, Victim::start(&["sleep"])?];
+    let option = by_option.pid().to_string();
+    let mut agent = Agent::watch(&["--config", &config.to_string_lossy(), "--pid", &option])?;
+    for victim in [by_config, by_option] {
+        killer(&["kill", &victim.pid().to_string(), "15"])?;
+        agent.incident_of(victim.pid())?.expect_killed(SIGTERM)?;
+    }
     agent.stop()?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use forensics_incident::text::escape;
+use serde::Deserialize;
 
 use crate::commands::{
     check_timing, diagnose, doctor, failure::Failure, judge, list, run, show, snapshot, stats, watch,
@@ -78,9 +79,16 @@ pub struct Globals {
     /// Use colours; auto means on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, global = true)]
     pub color: ColorChoice,
-    /// How much of command lines to show: without secrets, all, or the program only
-    #[arg(long, value_enum, value_name = "HOW", default_value_t, global = true)]
-    pub show_cmdline: ShowCmdline,
+    /// How much of command lines to show: without secrets (the default), all, or the program only
+    #[arg(long, value_enum, value_name = "HOW", global = true)]
+    pub show_cmdline: Option<ShowCmdline>,
+}
+
+impl Globals {
+    /// How much of command lines to show, where no configuration has a say.
+    pub fn shown(&self) -> ShowCmdline {
+        self.show_cmdline.unwrap_or_default()
+    }
 }
 
 /// The forms of output.
@@ -106,7 +114,8 @@ pub enum ColorChoice {
 }
 
 /// How much of a command line is stored and shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ShowCmdline {
     /// With what looks like a secret replaced.
     #[default]
@@ -194,7 +203,7 @@ impl Cli {
     /// What clap cannot express.
     fn check(self) -> Result<Self, Failure> {
         match &self.command {
-            Command::Watch(args) => args.targets.check()?,
+            Command::Watch(args) => args.check()?,
             Command::Run(_) if self.globals.output == Format::Json => {
                 let message =
                     "run leaves its output to the command, so -o json does not apply; use --report FILE";
@@ -276,12 +285,12 @@ mod tests {
             (
                 "watch",
                 2,
-                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match or --all",
+                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match, --all or --config",
             ),
             (
                 "watch -f",
                 2,
-                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match or --all",
+                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match, --all or --config",
             ),
             (
                 "watch --pidfil 3",

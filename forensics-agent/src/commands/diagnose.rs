@@ -51,7 +51,7 @@ pub fn run(globals: &Globals, args: &Args) -> Result<u8, Failure> {
     let log = std::path::absolute(log).map_err(|error| unusable(&error))?;
     let request = Request { pid: *pid, signal: signal.clone(), log, timeout: *timeout };
     if *worker {
-        let show = globals.show_cmdline;
+        let show = globals.shown();
         let redact: Redact = Arc::new(move |argv: &[String]| show.shown(argv));
         work(&request, &redact).map_err(|error| Failure::usage(error.to_string()))?;
         return Ok(0);
@@ -81,7 +81,7 @@ fn worker_arguments(globals: &Globals, request: &Request) -> Vec<OsString> {
         log_option,
         seconds.into(),
         "--show-cmdline".into(),
-        globals.show_cmdline.name().into(),
+        globals.shown().name().into(),
     ]
     .into()
 }
@@ -112,7 +112,7 @@ mod tests {
         else {
             panic!("another command");
         };
-        assert_eq!(globals.show_cmdline, ShowCmdline::Exe);
+        assert_eq!(globals.show_cmdline, Some(ShowCmdline::Exe));
         let Args { pid, signal, log, timeout, worker } = args;
         assert!(worker);
         assert_eq!(Request { pid, signal, log, timeout }, request);

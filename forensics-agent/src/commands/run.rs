@@ -19,7 +19,7 @@ use crate::forward::Forwarded;
 use crate::report::JsonReporter;
 use crate::session::{Session, Settings};
 use crate::store::StorePath;
-use crate::targets::{Selectors, SignalSet};
+use crate::targets::Selectors;
 
 use super::failure::Failure;
 
@@ -49,7 +49,7 @@ pub struct Args {
     /// Seconds that the service needs to drain, to be compared with its stop timeout
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: Option<f64>,
-    /// Configuration file, in TOML: markers of other services
+    /// Configuration file, in TOML: markers, signals, and how much of command lines is kept
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database in which the incidents are stored as well [default: none]
@@ -83,13 +83,13 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     let mut report = args.report.as_deref().map(open_report).transpose()?;
     let settings = Settings {
         selectors: Selectors::none(args.follow_children),
-        signals: SignalSet::default(),
-        show_cmdline: globals.show_cmdline,
+        signals: config.signals.unwrap_or_default(),
+        show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
         hook: None,
         ebpf_log: args.ebpf_log,
         events: false,
         follow_units: false,
-        drain: args.drain_timeout.map(super::drain),
+        drain: args.drain_timeout.or(config.drain_timeout).map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),
     };

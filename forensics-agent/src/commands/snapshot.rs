@@ -74,7 +74,7 @@ fn take(globals: &Globals, args: &Args) -> Result<Context, SnapshotError> {
         None => caller()?,
     };
     let surroundings = Surroundings {
-        redact: &|argv| globals.show_cmdline.shown(argv),
+        redact: &|argv| globals.shown().shown(argv),
         redact_text: &redact_text,
         unit: &unit_by_invocation,
         markers: MarkerSpec::builtin().into(),

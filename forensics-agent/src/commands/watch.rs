@@ -42,19 +42,12 @@ pub struct Args {
     /// `TERM,KILL` means just these; `+WINCH,-PIPE` adds to and takes from the default set; `all` and `default`
     /// stand for sets. The default is what ends services: TERM KILL INT HUP QUIT ABRT USR1 USR2 ALRM XCPU XFSZ
     /// PIPE IO SYS, and the faults SEGV BUS ILL FPE TRAP.
-    #[arg(
-        help_heading = "What to report",
-        long,
-        value_name = "SET",
-        allow_hyphen_values = true,
-        default_value_t,
-        hide_default_value = true
-    )]
-    pub signals: SignalSet,
+    #[arg(help_heading = "What to report", long, value_name = "SET", allow_hyphen_values = true)]
+    pub signals: Option<SignalSet>,
     /// Seconds that the service needs to drain, to be compared with its stop timeout
     #[arg(help_heading = "What to report", long, value_name = "SECONDS", value_parser = super::seconds)]
     pub drain_timeout: Option<f64>,
-    /// Configuration file, in TOML: markers of other services
+    /// Configuration file, in TOML: targets, markers, and what else a service is to do
     #[arg(help_heading = "What to report", long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database of incidents, or none [default: /var/lib/forensics-agent/incidents.db]
@@ -74,26 +67,45 @@ pub struct Args {
     pub ebpf_log: log::LevelFilter,
 }
 
+impl Args {
+    /// What clap cannot express.
+    ///
+    /// # Errors
+    /// Usage, when nothing selects a process or an option cannot match any.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.config.is_none() && self.targets.select_nothing() {
+            let options = "--pid, --pidfile, --comm, --exe, --match, --all or --config";
+            return Err(Failure::usage(format!("watch needs to know which processes: {options}")));
+        }
+        self.targets.check()
+    }
+}
+
 /// Runs the command and yields the exit status.
 ///
 /// # Errors
 /// See [`Failure`].
 pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
     diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
-    let selectors = args.targets.selectors()?;
     let config = super::config(args.config.as_deref())?;
+    let targets = args.targets.and(config.targets.clone());
+    if targets.select_nothing() {
+        let path = args.config.unwrap_or_default();
+        return Err(Failure::usage(format!("the configuration {} names no targets", path.display())));
+    }
+    let selectors = targets.selectors()?;
     super::require_kernel_access()?;
     let pids = named_pids(&selectors)?;
     let waits = selectors.by_name() || selectors.all;
     let settings = Settings {
         selectors,
-        signals: args.signals,
-        show_cmdline: globals.show_cmdline,
+        signals: args.signals.or(config.signals).unwrap_or_default(),
+        show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
         hook: args.hook,
         ebpf_log: args.ebpf_log,
         events: args.events,
         follow_units: true,
-        drain: args.drain_timeout.map(super::drain),
+        drain: args.drain_timeout.or(config.drain_timeout).map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),
     };
@@ -108,7 +120,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         session.watch(pid).map_err(|error| Failure::usage(error.to_string()))?;
     }
     session.watch_present();
-    if waits && session.target_count() == 0 && !args.targets.all {
+    if waits && session.target_count() == 0 && !targets.all {
         log::warn!("no process matches yet; waiting for one to start");
     }
     session.announce().map_err(|error| Failure::output(&error))?;

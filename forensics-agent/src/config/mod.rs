@@ -5,6 +5,7 @@
 
 mod error;
 mod marker;
+mod targets;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,17 +13,29 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::cli::ShowCmdline;
 use crate::host::markers::MarkerSpec;
+use crate::targets::{SignalSet, TargetArgs};
 pub use error::ConfigError;
 use error::{Fault, Place};
 use marker::MarkerTable;
+use targets::TargetsTable;
+use toml::Spanned;
 
 /// Largest configuration that is read, bytes.
 const CONFIG_CAP: u64 = 1 << 20;
 
-/// What a configuration says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a configuration says. The command line comes before it where both set one thing; targets add up.
+#[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// Which processes `watch` is to watch.
+    pub targets: TargetArgs,
+    /// Signals that count.
+    pub signals: Option<SignalSet>,
+    /// Seconds that the services need to drain, 0 or more.
+    pub drain_timeout: Option<f64>,
+    /// How much of command lines is kept.
+    pub show_cmdline: Option<ShowCmdline>,
     /// Markers of other services, beside the built-in ones.
     pub markers: Vec<MarkerSpec>,
 }
@@ -31,6 +44,11 @@ pub struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    #[serde(default)]
+    targets: TargetsTable,
+    signals: Option<Spanned<String>>,
+    drain_timeout: Option<Spanned<f64>>,
+    show_cmdline: Option<ShowCmdline>,
     #[serde(default)]
     marker: Vec<MarkerTable>,
 }
@@ -61,8 +79,14 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Config, Fault> {
-        let Document { marker } = toml::from_str(text)?;
-        Ok(Config { markers: marker::specs(marker)? })
+        let Document { targets, signals, drain_timeout, show_cmdline, marker } = toml::from_str(text)?;
+        Ok(Config {
+            targets: targets.into_args()?,
+            signals: signals.map(signal_set).transpose()?,
+            drain_timeout: drain_timeout.map(seconds).transpose()?,
+            show_cmdline,
+            markers: marker::specs(marker)?,
+        })
     }
 
     /// All markers to look for: the built-in ones and those of this configuration.
@@ -71,6 +95,18 @@ impl Config {
         specs.extend_from_slice(&self.markers);
         specs
     }
+}
+
+fn signal_set(text: Spanned<String>) -> Result<SignalSet, Fault> {
+    text.as_ref().parse().map_err(|why| Fault { span: text.span(), why })
+}
+
+fn seconds(number: Spanned<f64>) -> Result<f64, Fault> {
+    let seconds = *number.as_ref();
+    if seconds.is_finite() && seconds >= 0.0 {
+        return Ok(seconds);
+    }
+    Err(Fault { span: number.span(), why: format!("{seconds} is not a number of seconds") })
 }
 
 #[cfg(test)]

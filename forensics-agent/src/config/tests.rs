@@ -26,19 +26,81 @@ fn a_marker_of_another_service() {
     assert_eq!((marker.path.as_str(), marker.pointer.as_str()), ("%h/.deploy/stop.json", "/service/pid"));
     let names: Vec<_> = config.marker_specs().into_iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["takeover_marker", "planned_stop_marker", "deploy"]);
-    assert_eq!(Config::parse("").unwrap(), Config::default());
+    assert!(Config::parse("").unwrap().targets.select_nothing());
+}
+
+/// What is commented out there, without a space behind the `#`, is valid as well, and sets every key that there is.
+#[test]
+fn the_sample_is_valid_and_complete() {
+    let sample = include_str!("../../../packaging/config.toml");
+    Config::parse(sample).unwrap();
+    let uncommented: String = sample
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
+    assert_eq!(Config::parse(&uncommented).unwrap().markers.len(), 1, "{uncommented}");
+    // Serde knows all keys, and tells them when one is wrong.
+    for (text, table) in [("", ""), ("[targets]", "[targets]"), ("[[marker]]", "[[marker]]")] {
+        let said = message(&format!("{text}\nnone = 1"));
+        let keys = said.split_once(", expected").unwrap().1;
+        for key in keys.split('`').skip(1).step_by(2) {
+            let is_table =
+                [format!("\n[{key}]\n"), format!("\n[[{key}]]\n")].iter().any(|t| uncommented.contains(t));
+            let is_set = uncommented.lines().any(|line| line.split(" = ").next() == Some(key));
+            assert!(is_table || is_set, "the sample lacks {key} {table}");
+        }
+    }
+}
+
+const TARGETS: &str = r#"
+signals = "+WINCH"
+drain_timeout = 60
+show_cmdline = "exe"
+
+[targets]
+pidfile = ["/run/gw.pid"]
+comm = ["nginx", "redis"]
+exe = ["/usr/bin/python3"]
+match = ["java .*gateway"]
+follow_children = true
+"#;
+
+#[test]
+fn targets_add_up_and_the_command_line_comes_first() {
+    let config = Config::parse(TARGETS).unwrap();
+    assert!(config.signals.unwrap().contains(forensics_incident::signals::SIGWINCH));
+    assert_eq!((config.drain_timeout, config.show_cmdline), (Some(60.0), Some(ShowCmdline::Exe)));
+    let options = TargetArgs { pids: vec![7], comms: vec!["sshd".to_owned()], ..TargetArgs::default() };
+    let targets = options.and(config.targets);
+    assert_eq!(targets.comms, ["sshd", "nginx", "redis"]);
+    assert_eq!((targets.pids.as_slice(), targets.patterns.len()), ([7].as_slice(), 1));
+    assert_eq!((targets.pidfiles.len(), targets.exes.len()), (1, 1));
+    assert!(targets.follow_children && !targets.all);
 }
 
 #[test]
-fn the_sample_is_valid() {
-    let sample = include_str!("../../../packaging/config.toml");
-    assert_eq!(Config::parse(sample).unwrap(), Config::default(), "the sample sets nothing");
-    let uncommented: String = sample
-        .lines()
-        .filter_map(|line| line.strip_prefix("#"))
-        .filter(|line| !line.starts_with(' '))
-        .fold(String::new(), |all, line| all + line + "\n");
-    assert_eq!(Config::parse(&uncommented).unwrap().markers.len(), 1, "{uncommented}");
+fn faults_of_targets() {
+    let with = |from: &str, to: &str| message(&TARGETS.replace(from, to));
+    for (said, expected) in [
+        (with("+WINCH", "+WINK"), "line 2, key \"signals\": no signal is called 'WINK'"),
+        (with("60", "-1"), "line 3, key \"drain_timeout\": -1 is not a number of seconds"),
+        (with("60", "nan"), "line 3, key \"drain_timeout\": NaN is not a number of seconds"),
+        (
+            with("\"exe\"", "\"none\""),
+            "line 4, key \"show_cmdline\": unknown variant `none`, expected one of",
+        ),
+        (with("pidfile =", "pid ="), "line 7, key \"pid\": unknown field `pid`, expected one of"),
+        (with("/run/gw.pid", "gw.pid"), "line 7, key \"pidfile\": \"gw.pid\" is no absolute path"),
+        (with("\"redis\"", "\"\""), "line 8, key \"comm\": \"\" is the name of no process"),
+        (with("[\"nginx\"", "[3"), "line 8, key \"comm\": invalid type: integer `3`, expected a string"),
+        (
+            with("java .*", "java ("),
+            "line 10, key \"match\": \"java (gateway\" is no regular expression: unclosed group",
+        ),
+    ] {
+        assert!(said.contains(expected), "{said:?} lacks {expected:?}");
+        assert!(said.starts_with("the configuration c.toml, line ") && !said.contains('\n'), "{said:?}");
+    }
 }
 
 /// Each names the file, the line and the key, and is one sentence.
@@ -46,10 +108,7 @@ fn the_sample_is_valid() {
 fn faults() {
     let with = |from: &str, to: &str| message(&GOOD.replace(from, to));
     for (said, expected) in [
-        (
-            message("marcer = 1\n"),
-            "c.toml, line 1, key \"marcer\": unknown field `marcer`, expected `marker`",
-        ),
+        (message("marcer = 1\n"), "c.toml, line 1, key \"marcer\": unknown field `marcer`, expected one of"),
         (with("kind =", "knd ="), "c.toml, line 6, key \"knd\": unknown field `knd`, expected one of"),
         (with("kind = \"planned-stop\"\n", ""), "c.toml, line 2, key \"marker\": missing field `kind`"),
         (with("\"planned-stop\"", "\"stop\""), "line 6, key \"kind\": unknown variant `stop`, expected"),

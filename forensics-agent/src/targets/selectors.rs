@@ -37,27 +37,43 @@ pub struct TargetArgs {
 
 impl TargetArgs {
     /// # Errors
-    /// Usage, when nothing selects a process or an option cannot match any.
+    /// Usage, when an option cannot match any process.
     pub fn check(&self) -> Result<(), Failure> {
         self.selectors().map(drop)
     }
 
-    /// The selectors, read for use.
-    ///
-    /// # Errors
-    /// Usage, when nothing selects a process or an option cannot match any.
-    pub fn selectors(&self) -> Result<Selectors, Failure> {
-        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children } = self;
-        if pids.is_empty()
+    /// True when nothing selects a process.
+    pub fn select_nothing(&self) -> bool {
+        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children: _ } = self;
+        pids.is_empty()
             && pidfiles.is_empty()
             && comms.is_empty()
             && exes.is_empty()
             && patterns.is_empty()
             && !all
-        {
-            let options = "--pid, --pidfile, --comm, --exe, --match or --all";
-            return Err(Failure::usage(format!("watch needs to know which processes: {options}")));
+    }
+
+    /// The targets of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children } = other;
+        Self {
+            pids: [self.pids, pids].concat(),
+            pidfiles: [self.pidfiles, pidfiles].concat(),
+            comms: [self.comms, comms].concat(),
+            exes: [self.exes, exes].concat(),
+            patterns: [self.patterns, patterns].concat(),
+            all: self.all || all,
+            follow_children: self.follow_children || follow_children,
         }
+    }
+
+    /// The selectors, read for use.
+    ///
+    /// # Errors
+    /// Usage, when an option cannot match any process.
+    pub fn selectors(&self) -> Result<Selectors, Failure> {
+        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children } = self;
         if comms.iter().any(String::is_empty) {
             return Err(Failure::usage("--comm is empty, and no process has an empty name"));
         }

@@ -48,7 +48,7 @@ struct Line<'a> {
 /// # Errors
 /// The file cannot be read, or the output not be written.
 pub fn run(globals: &Globals, args: &Args) -> Result<u8, Failure> {
-    let show = match globals.show_cmdline {
+    let show = match globals.shown() {
         ShowCmdline::Full | ShowCmdline::Redacted => Show::Cmdline,
         ShowCmdline::Exe => Show::ExeOnly,
     };
