@@ -2,8 +2,9 @@
 //! each end of a target with a verdict.
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
-//! watched, `session` is one run around the event loop, `store` keeps incidents, `report` prints, `commands` holds one file per
-//! command, `config` is the configuration file, and `cli` the command line. The model, the assembly of incidents and the verdict are
+//! watched, `session` is one run around the event loop, `store` keeps incidents, `report` prints, `service` is what a service
+//! manager and whoever is on call want of the agent, `commands` holds one file per command, `config` is the configuration file,
+//! and `cli` the command line. The model, the assembly of incidents and the verdict are
 //! `forensics-incident`.
 
 mod child;
@@ -18,6 +19,7 @@ mod memory;
 mod moment;
 pub mod report;
 pub mod request;
+pub mod service;
 pub mod session;
 pub mod store;
 pub mod targets;

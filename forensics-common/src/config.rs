@@ -1,4 +1,4 @@
-/// What the agent decides when it loads the programs; read-only data to them.
+/// What the agent decides, and may change while the programs run. Each member is read and written as a whole.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -12,14 +12,11 @@ pub struct Config {
     /// Not 0: a program that starts becomes a target with these [`target_flags`](crate::target_flags), provisional
     /// until the agent has looked at its name.
     pub watch_execs: u64,
-    /// Not 0: the helper `bpf_task_pt_regs()` exists (5.15).
-    pub have_task_pt_regs: u64,
 }
 
 impl Config {
     /// Records nothing.
-    pub const NOTHING: Self =
-        Self { record_mask: 0, unhandled_mask: 0, all: 0, watch_execs: 0, have_task_pt_regs: 0 };
+    pub const NOTHING: Self = Self { record_mask: 0, unhandled_mask: 0, all: 0, watch_execs: 0 };
 }
 
-const _: () = assert!(size_of::<Config>() == 40);
+const _: () = assert!(size_of::<Config>() == 32);

@@ -1,4 +1,5 @@
-//! What the agent writes into the object before it loads it: read-only data, constants to the verifier.
+//! What the agent writes into the object before it loads it: read-only data, which is constant to the verifier, and the
+//! configuration, which may change.
 
 use aya_ebpf::Global;
 use forensics_common::{Config, Offsets};
@@ -7,8 +8,13 @@ use forensics_common::{Config, Offsets};
 #[unsafe(no_mangle)]
 static OFFSETS: Global<Offsets> = Global::new(Offsets::UNKNOWN);
 
-/// What is to be recorded.
+/// Not 0: the helper `bpf_task_pt_regs()` exists (5.15). A constant, so that older kernels never see the call.
 #[unsafe(no_mangle)]
+static HAVE_TASK_PT_REGS: Global<u64> = Global::new(0);
+
+/// What is to be recorded. In `.data`, which stays writable.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data")]
 static CONFIG: Global<Config> = Global::new(Config::NOTHING);
 
 /// The offset of one structure member.
@@ -26,6 +32,12 @@ macro_rules! config {
 }
 
 pub(crate) use {config, offset};
+
+/// True where the helper `bpf_task_pt_regs()` may be called.
+#[inline(always)]
+pub(crate) fn have_task_pt_regs() -> bool {
+    HAVE_TASK_PT_REGS.load() != 0
+}
 
 /// Reads one entry of the table, `at` bytes into it. Never the whole table: it would fill half of the
 /// 512-byte stack.

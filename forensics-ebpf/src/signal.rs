@@ -24,7 +24,7 @@ use forensics_common::{
 
 use crate::{
     atomic, emit,
-    globals::{config, offset},
+    globals::{config, have_task_pt_regs, offset},
     maps::{FOLDS, SIGNAL_SCRATCH},
     path,
     read::{Unreadable, bytes, field, pointer, typed},
@@ -207,7 +207,7 @@ fn has_handler(task: u64, signal: u32) -> bool {
 /// at a target, so they are plain loads where the kernel knows the types.
 #[inline(always)]
 fn start_and_syscall() -> (Result<u64, Unreadable>, Result<u32, Unreadable>) {
-    if config!(have_task_pt_regs) != 0 {
+    if have_task_pt_regs() {
         // SAFETY: the helpers return typed pointers to the running task and to its registers; the first member is
         // a `u64`, the second has at least the size of an `int`.
         return unsafe {
@@ -224,7 +224,7 @@ fn start_and_syscall() -> (Result<u64, Unreadable>, Result<u32, Unreadable>) {
 /// The registers that the running task entered the kernel with, at the far end of its kernel stack.
 #[inline(always)]
 fn user_registers(current: u64) -> u64 {
-    if config!(have_task_pt_regs) != 0 {
+    if have_task_pt_regs() {
         // SAFETY: the helpers take the running task, typed.
         return unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
     }

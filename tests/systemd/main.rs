@@ -2,6 +2,7 @@
 
 mod announced;
 mod diagnose;
+mod journal;
 mod said;
 mod timing;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         test("unit_that_is_started_again", said::unit_that_is_started_again),
         test("unit_that_was_started_too_often", said::unit_that_was_started_too_often),
         test("kill_that_the_manager_learns_of", said::kill_that_the_manager_learns_of),
+        test("incident_by_its_fields", journal::incident_by_its_fields),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);

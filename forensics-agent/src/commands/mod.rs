@@ -80,10 +80,10 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
 /// A reporter to `out` in the form that was asked for.
 pub fn reporter<W: Write + IsTerminal>(globals: &Globals, out: W) -> Reporter<W> {
     match globals.output {
-        Format::Json => Reporter::Json(JsonReporter::new(out)),
+        Format::Json => Reporter::json(JsonReporter::new(out)),
         Format::Text => {
             let colour = globals.color.wanted(&out);
-            Reporter::Text(TextReporter::new(out, colour, Zone::Local, globals.quiet))
+            Reporter::text(TextReporter::new(out, colour, Zone::Local, globals.quiet))
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod marker;
+mod on_incident;
 mod targets;
 
 use std::fs::File;
@@ -15,10 +16,12 @@ use serde::Deserialize;
 
 use crate::cli::ShowCmdline;
 use crate::host::markers::MarkerSpec;
+use crate::service::OnIncident;
 use crate::targets::{SignalSet, TargetArgs};
 pub use error::ConfigError;
 use error::{Fault, Place};
 use marker::MarkerTable;
+use on_incident::LimitsTable;
 use targets::TargetsTable;
 use toml::Spanned;
 
@@ -36,6 +39,10 @@ pub struct Config {
     pub drain_timeout: Option<f64>,
     /// How much of command lines is kept.
     pub show_cmdline: Option<ShowCmdline>,
+    /// Incidents are written to the journal.
+    pub journald: bool,
+    /// A command to run for incidents.
+    pub on_incident: Option<OnIncident>,
     /// Markers of other services, beside the built-in ones.
     pub markers: Vec<MarkerSpec>,
 }
@@ -49,6 +56,11 @@ struct Document {
     signals: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<f64>>,
     show_cmdline: Option<ShowCmdline>,
+    #[serde(default)]
+    journald: bool,
+    on_incident: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    on_incident_limits: LimitsTable,
     #[serde(default)]
     marker: Vec<MarkerTable>,
 }
@@ -79,12 +91,23 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Config, Fault> {
-        let Document { targets, signals, drain_timeout, show_cmdline, marker } = toml::from_str(text)?;
+        let Document {
+            targets,
+            signals,
+            drain_timeout,
+            show_cmdline,
+            journald,
+            on_incident,
+            on_incident_limits,
+            marker,
+        } = toml::from_str(text)?;
         Ok(Config {
             targets: targets.into_args()?,
             signals: signals.map(signal_set).transpose()?,
             drain_timeout: drain_timeout.map(seconds).transpose()?,
             show_cmdline,
+            journald,
+            on_incident: on_incident::read(on_incident, on_incident_limits)?,
             markers: marker::specs(marker)?,
         })
     }

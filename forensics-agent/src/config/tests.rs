@@ -40,7 +40,12 @@ fn the_sample_is_valid_and_complete() {
         .fold(String::new(), |all, line| all + line + "\n");
     assert_eq!(Config::parse(&uncommented).unwrap().markers.len(), 1, "{uncommented}");
     // Serde knows all keys, and tells them when one is wrong.
-    for (text, table) in [("", ""), ("[targets]", "[targets]"), ("[[marker]]", "[[marker]]")] {
+    for (text, table) in [
+        ("", ""),
+        ("[targets]", "[targets]"),
+        ("[on_incident_limits]", "[on_incident_limits]"),
+        ("[[marker]]", "[[marker]]"),
+    ] {
         let said = message(&format!("{text}\nnone = 1"));
         let keys = said.split_once(", expected").unwrap().1;
         for key in keys.split('`').skip(1).step_by(2) {
@@ -76,6 +81,42 @@ fn targets_add_up_and_the_command_line_comes_first() {
     assert_eq!((targets.pids.as_slice(), targets.patterns.len()), ([7].as_slice(), 1));
     assert_eq!((targets.pidfiles.len(), targets.exes.len()), (1, 1));
     assert!(targets.follow_children && !targets.all);
+}
+
+#[test]
+fn a_command_for_incidents() {
+    use forensics_incident::model::{Cause, Intent};
+    let limits = "[on_incident_limits]\ncauses = [\"oom\"]\nintents = [\"fault\"]\nburst = 1\nper_hour = 2\ntimeout = 0.5\n";
+    let config = Config::parse(&format!("on_incident = [\"/bin/page\", \"x y\"]\n{limits}")).unwrap();
+    let found = config.on_incident.unwrap();
+    assert_eq!(found.command, ["/bin/page", "x y"]);
+    assert_eq!((found.causes, found.intents), (vec![Cause::Oom], vec![Intent::Fault]));
+    assert_eq!((found.burst, found.per_hour, found.timeout.as_millis()), (1, 2, 500));
+    assert!(Config::parse(limits).unwrap().on_incident.is_none());
+    assert!(Config::parse("on_incident = []").unwrap().on_incident.is_none());
+    for (said, expected) in [
+        (
+            message("on_incident = [\"page\"]"),
+            "line 1, key \"on_incident\": \"page\" must be the absolute path",
+        ),
+        (
+            message("on_incident = [\"/a\", \"\\u0000\"]"),
+            "line 1, key \"on_incident\": \"\\0\" must not contain a NUL",
+        ),
+        (message("on_incident = \"/a\""), "line 1, key \"on_incident\": invalid type: string"),
+        (
+            message(&limits.replace("\"oom\"", "\"boredom\"")),
+            "line 2, key \"causes\": unknown variant `boredom`",
+        ),
+        (message(&limits.replace("burst = 1", "burst = 0")), "line 4, key \"burst\": must be 1 or more"),
+        (
+            message(&limits.replace("per_hour = 2", "per_hour = -2")),
+            "line 5, key \"per_hour\": invalid value",
+        ),
+        (message(&limits.replace("0.5", "0")), "line 6, key \"timeout\": 0 is not a number of seconds"),
+    ] {
+        assert!(said.contains(expected), "{said:?} lacks {expected:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader,
-    maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint},
 };
 use forensics_common::{Config, ExecEntry, FoldKey, FoldValue, Offsets, Target, TaskKey};
@@ -189,15 +189,16 @@ impl Kernel {
     fn load_object(
         object: &[u8],
         types: &KernelTypes,
-        mut config: Config,
+        config: Config,
         log: Option<aya_log::Level>,
         hook: Hook,
     ) -> Result<Self, LoadError> {
-        config.have_task_pt_regs = u64::from(types.have_task_pt_regs);
+        let have_task_pt_regs = u64::from(types.have_task_pt_regs);
         let log_level = log.map_or(0, |level| level as u8);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("OFFSETS", &types.offsets, true)
+            .override_global("HAVE_TASK_PT_REGS", &have_task_pt_regs, true)
             .override_global("CONFIG", &config, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("WATCHED", watch_pages::needed())
@@ -224,6 +225,19 @@ impl Kernel {
         let trial =
             |hook| HookTrial { hook, result: Self::load_with(types, Config::NOTHING, None, hook).map(drop) };
         Hook::ALL.into_iter().map(trial).collect()
+    }
+
+    /// Changes what the programs record, from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take it.
+    pub fn reconfigure(&mut self, config: Config) -> Result<(), LoadError> {
+        let failed = |reason: String| LoadError::Failed { what: "writing the map .data".to_owned(), reason };
+        let map =
+            self.ebpf.map_mut(".data").ok_or_else(|| failed("the object has no such map".to_owned()))?;
+        let mut data = Array::<_, Config>::try_from(map).map_err(|error| failed(error.to_string()))?;
+        data.set(0, config, 0).map_err(|error| failed(error.to_string()))
     }
 
     /// The hook variant in use.

@@ -38,6 +38,11 @@ impl WatchMap {
         Self { map, pages, follow }
     }
 
+    /// Whether the children of targets become targets too, of those that are entered from now on.
+    pub fn set_follow(&mut self, follow: bool) {
+        self.follow = follow;
+    }
+
     /// Watches a process that is there now. A pidfd ties the number to the process: when it is still alive after
     /// the entry was made, the entry is its own.
     ///

@@ -4,6 +4,7 @@
 
 pub mod context_line;
 pub mod html;
+mod journal;
 mod json;
 pub mod table;
 mod text;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 use forensics_incident::model::{Incident, Process, Signal};
 
 use crate::store::NotStored;
+pub use journal::JournalReporter;
 pub use json::JsonReporter;
 pub use text::{TextReporter, Zone};
 
@@ -40,11 +42,18 @@ pub struct Loss {
     pub total: u64,
 }
 
-/// Prints records in the form that was asked for, each complete and flushed before the call returns.
+/// Prints records in the form that was asked for, each complete and flushed before the call returns, and writes incidents to
+/// where else they are wanted.
 ///
 /// Every method fails as the writer does; a reader that has gone away is `ErrorKind::BrokenPipe`.
 #[derive(Debug)]
-pub enum Reporter<W> {
+pub struct Reporter<W> {
+    form: Form<W>,
+    journal: Option<JournalReporter>,
+}
+
+#[derive(Debug)]
+enum Form<W> {
     /// For people.
     Text(TextReporter<W>),
     /// For programs.
@@ -52,14 +61,29 @@ pub enum Reporter<W> {
 }
 
 impl<W: Write> Reporter<W> {
+    /// Prints text.
+    pub fn text(reporter: TextReporter<W>) -> Self {
+        Self { form: Form::Text(reporter), journal: None }
+    }
+
+    /// Prints JSON.
+    pub fn json(reporter: JsonReporter<W>) -> Self {
+        Self { form: Form::Json(reporter), journal: None }
+    }
+
+    /// Writes incidents to the journal from now on, or not any more.
+    pub fn set_journal(&mut self, journal: Option<JournalReporter>) {
+        self.journal = journal;
+    }
+
     /// Prints that the agent is ready.
     ///
     /// # Errors
     /// As the writer.
     pub fn ready(&mut self, ready: &Ready<'_>) -> io::Result<()> {
-        match self {
-            Self::Text(text) => text.ready(ready),
-            Self::Json(json) => json.ready(ready),
+        match &mut self.form {
+            Form::Text(text) => text.ready(ready),
+            Form::Json(json) => json.ready(ready),
         }
     }
 
@@ -68,9 +92,9 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// As the writer.
     pub fn signal(&mut self, target: &Process, signal: &Signal) -> io::Result<()> {
-        match self {
-            Self::Text(text) => text.signal(target, signal),
-            Self::Json(json) => json.signal(target, signal),
+        match &mut self.form {
+            Form::Text(text) => text.signal(target, signal),
+            Form::Json(json) => json.signal(target, signal),
         }
     }
 
@@ -79,9 +103,12 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// As the writer.
     pub fn incident(&mut self, incident: &Incident) -> io::Result<()> {
-        match self {
-            Self::Text(text) => text.incident(incident),
-            Self::Json(json) => json.incident(incident),
+        if self.journal.as_mut().is_some_and(|journal| journal.incident(incident)) {
+            return Ok(());
+        }
+        match &mut self.form {
+            Form::Text(text) => text.incident(incident),
+            Form::Json(json) => json.incident(incident),
         }
     }
 
@@ -90,9 +117,9 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// As the writer.
     pub fn not_stored(&mut self, failure: &NotStored) -> io::Result<()> {
-        match self {
-            Self::Text(text) => text.not_stored(failure),
-            Self::Json(json) => json.not_stored(failure),
+        match &mut self.form {
+            Form::Text(text) => text.not_stored(failure),
+            Form::Json(json) => json.not_stored(failure),
         }
     }
 
@@ -101,9 +128,12 @@ impl<W: Write> Reporter<W> {
     /// # Errors
     /// As the writer.
     pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        match self {
-            Self::Text(text) => text.loss(loss),
-            Self::Json(json) => json.loss(loss),
+        if self.journal.as_mut().is_some_and(|journal| journal.loss(loss)) {
+            return Ok(());
+        }
+        match &mut self.form {
+            Form::Text(text) => text.loss(loss),
+            Form::Json(json) => json.loss(loss),
         }
     }
 }

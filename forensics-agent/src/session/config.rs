@@ -36,7 +36,6 @@ pub(super) fn kernel(settings: &Settings) -> Config {
         unhandled_mask: wanted & (faults | timers) & !record_mask,
         all: u64::from(settings.selectors.all),
         watch_execs: u64::from(flags),
-        have_task_pt_regs: 0,
     }
 }
 

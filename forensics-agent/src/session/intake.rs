@@ -130,6 +130,14 @@ impl<W: Write> Session<W> {
         self.handle_news(news, progress)
     }
 
+    /// Watches a target no more, though it is there.
+    pub(super) fn unwatch(&mut self, target: ProcessKey, progress: &mut Progress) -> io::Result<()> {
+        self.watched.remove(target.pid);
+        self.forget(target.pid);
+        self.evidence.forget(target.pid);
+        self.push(Input::Unwatch { target }, progress)
+    }
+
     /// A target has ended.
     pub(super) fn forget(&mut self, pid: u32) {
         if let Some(target) = self.targets.remove(&pid) {

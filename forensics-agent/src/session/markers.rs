@@ -66,6 +66,11 @@ impl Markers {
         Self { specs, watch, targets: HashMap::new(), more: false }
     }
 
+    /// Looks for these from now on. To be followed by [`Self::add`] of each target.
+    pub(super) fn look_for(&mut self, specs: Arc<[MarkerSpec]>) {
+        self.specs = specs;
+    }
+
     /// The marker files to look for.
     pub(super) fn specs(&self) -> &Arc<[MarkerSpec]> {
         &self.specs

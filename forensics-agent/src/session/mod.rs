@@ -16,6 +16,7 @@ mod outcome;
 mod pressures;
 mod processes;
 mod relays;
+mod reload;
 mod ring;
 mod storage;
 mod symbols;
@@ -108,6 +109,8 @@ pub struct Session<W: Write> {
     assembler: Assembler,
     /// The targets as they are known, for what the records leave out.
     targets: HashMap<u32, Process>,
+    /// Those that are named by number.
+    named: Vec<ProcessKey>,
     settings: Settings,
     host: HostFacts,
     reporter: Reporter<W>,
@@ -161,6 +164,7 @@ impl<W: Write> Session<W> {
             enricher: Enricher::new(processes, Symbols::load(), maps.folds, unix_minus_boot_s),
             assembler: Assembler::new(config::assembly(&settings, unix_minus_boot_s), host::new_id),
             targets: HashMap::new(),
+            named: Vec::new(),
             settings,
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
@@ -187,7 +191,9 @@ impl<W: Write> Session<W> {
     ///
     /// There is no such process, or it ended before it was watched.
     pub fn watch(&mut self, pid: u32) -> Result<(), WatchError> {
-        self.watch_among(pid, &mut Forebears::default())
+        self.watch_among(pid, &mut Forebears::default())?;
+        self.named.extend(self.targets.get(&pid).map(Process::key));
+        Ok(())
     }
 
     fn watch_among(&mut self, pid: u32, forebears: &mut Forebears) -> Result<(), WatchError> {

@@ -60,6 +60,11 @@ impl Processes {
         Self { ledger, lineage, known: HashMap::new(), order: VecDeque::new(), redact }
     }
 
+    /// Reads command lines through another redaction from now on. What is remembered stays as it was read.
+    pub(super) fn set_redaction(&mut self, redact: Redact) {
+        self.redact = redact;
+    }
+
     /// Reads a process that is there now, whole.
     ///
     /// # Errors

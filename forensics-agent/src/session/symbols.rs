@@ -1,12 +1,9 @@
 //! The kernel's symbols, read in the background: the 55 ms that this takes keep nobody waiting, unless the first
 //! signal comes at once.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{sync::mpsc, thread};
 
-use crate::{
-    kernel::kallsyms::{self, Kallsyms},
-    memory,
-};
+use crate::{kernel::kallsyms::Kallsyms, memory};
 
 /// Names for kernel addresses, when the kernel tells them.
 pub(super) enum Symbols {
@@ -23,7 +20,7 @@ impl Symbols {
     pub(super) fn load() -> Self {
         let (sender, receiver) = mpsc::channel();
         let read = move || {
-            let symbols = Kallsyms::load(Path::new(kallsyms::PATH));
+            let symbols = Kallsyms::load_running();
             if let Err(error) = &symbols {
                 log::warn!("{error}; how a signal came to be cannot be told");
             }

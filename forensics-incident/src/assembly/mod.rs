@@ -85,6 +85,17 @@ impl Assembler {
         }
     }
 
+    /// Goes on with another configuration. Windows that are open keep their deadlines.
+    pub fn configure(&mut self, config: AssemblyConfig) {
+        self.config = config;
+    }
+
+    /// True while a target was asked to end and what became of it is not known.
+    pub fn is_open(&self, target: ProcessKey) -> bool {
+        let held = resolve(&self.targets, target).and_then(|key| self.targets.get(&key));
+        held.is_some_and(|target| target.request.is_some())
+    }
+
     /// Follows a step of the system's clock: Unix time minus `CLOCK_BOOTTIME`, seconds.
     pub fn set_unix_minus_boot(&mut self, seconds: f64) {
         self.config.unix_minus_boot_s = seconds;

@@ -22,6 +22,9 @@ use thiserror::Error;
 
 /// Where the kernel lists its symbols.
 pub const PATH: &str = "/proc/kallsyms";
+/// Where `packaging/forensics-agent.service` has the same list: systemd hides it together with the kernel's settings
+/// (`ProtectKernelTunables=` in systemd.exec(5)).
+const PATH_IN_SERVICE: &str = "/run/forensics-agent/kallsyms";
 
 /// Bytes of a line that are looked at: address, type, `KSYM_NAME_LEN` (512 since 6.1) and `MODULE_NAME_LEN`.
 const MAX_LINE: u64 = 1024;
@@ -67,7 +70,21 @@ pub struct Symbol<'a> {
 }
 
 impl Kallsyms {
-    /// Reads a symbol file, normally [`PATH`]. Takes some 55 ms: not for a thread that somebody waits for.
+    /// Reads the symbols of the running kernel. Takes as long as [`Self::load`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_running() -> Result<Self, KallsymsError> {
+        Self::load(Path::new(PATH)).or_else(|error| match error {
+            KallsymsError::Hidden => Err(error),
+            KallsymsError::Unreadable { .. } | KallsymsError::Empty => {
+                Self::load(Path::new(PATH_IN_SERVICE)).map_err(|_| error)
+            }
+        })
+    }
+
+    /// Reads a symbol file. Takes some 55 ms: not for a thread that somebody waits for.
     ///
     /// # Errors
     ///

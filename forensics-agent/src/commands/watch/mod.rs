@@ -1,0 +1,94 @@
+//! `watch`: the agent.
+
+mod plan;
+mod watcher;
+
+use std::path::PathBuf;
+
+use crate::cli::Globals;
+use crate::diagnostics;
+use crate::kernel::load::Hook;
+use crate::store::StorePath;
+use crate::targets::{SignalSet, TargetArgs};
+
+use super::failure::Failure;
+use plan::Plan;
+use watcher::Watcher;
+
+const DETAILS: &str = "\
+Examples:
+  forensics-agent watch --pid 4242 --once        wait for the end of 4242 and explain it
+  forensics-agent watch --pidfile /run/gw.pid -f the process of a pidfile and all that it starts
+  forensics-agent watch --comm nginx --comm redis-server
+  forensics-agent watch --match 'python.* gateway' --events -o json
+
+Selectors add up. --comm, --exe and --match also catch processes that start later; --pid and
+--pidfile mean the process that is there now. The agent never watches itself.
+
+In JSON the first line is of schema forensics-agent/ready/1 and comes when everything is attached
+and every selector resolved, so that a script can wait for it; it comes again after a reload.
+
+Runs until SIGINT or SIGTERM, or with --once until the first incident closes. With --config, SIGHUP
+makes it read the file again; when the new one is wrong, the old one stays in force.";
+
+/// Options of `watch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DETAILS)]
+pub struct Args {
+    /// Which processes.
+    #[command(flatten, next_help_heading = "Which processes")]
+    pub targets: TargetArgs,
+    /// Signals that count, by name or number; +S and -S change the default set
+    ///
+    /// `TERM,KILL` means just these; `+WINCH,-PIPE` adds to and takes from the default set; `all` and `default`
+    /// stand for sets. The default is what ends services: TERM KILL INT HUP QUIT ABRT USR1 USR2 ALRM XCPU XFSZ
+    /// PIPE IO SYS, and the faults SEGV BUS ILL FPE TRAP.
+    #[arg(help_heading = "What to report", long, value_name = "SET", allow_hyphen_values = true)]
+    pub signals: Option<SignalSet>,
+    /// Seconds that the service needs to drain, to be compared with its stop timeout
+    #[arg(help_heading = "What to report", long, value_name = "SECONDS", value_parser = super::seconds)]
+    pub drain_timeout: Option<f64>,
+    /// Configuration file, in TOML: targets, markers, and what else a service is to do
+    #[arg(help_heading = "What to report", long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database of incidents, or none [default: /var/lib/forensics-agent/incidents.db]
+    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = StorePath::default(), hide_default_value = true)]
+    pub store: StorePath,
+    /// Also print each signal as it comes
+    #[arg(help_heading = "What to report", long)]
+    pub events: bool,
+    /// End when the first incident closes
+    #[arg(help_heading = "What to report", long)]
+    pub once: bool,
+    /// The way of hooking `signal_generate`, instead of the first that this kernel takes
+    #[arg(help_heading = "What to report", long, value_name = "HOOK", value_parser = super::hook())]
+    pub hook: Option<Hook>,
+    /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
+    #[arg(help_heading = "What to report", long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
+    pub ebpf_log: log::LevelFilter,
+}
+
+impl Args {
+    /// What clap cannot express.
+    ///
+    /// # Errors
+    /// Usage, when nothing selects a process or an option cannot match any.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.config.is_none() && self.targets.select_nothing() {
+            let options = "--pid, --pidfile, --comm, --exe, --match, --all or --config";
+            return Err(Failure::usage(format!("watch needs to know which processes: {options}")));
+        }
+        self.targets.check()
+    }
+}
+
+/// Runs the command and yields the exit status.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
+    diagnostics::start(globals.quiet, globals.verbose, args.ebpf_log);
+    let plan = Plan::read(globals, &args)?;
+    super::require_kernel_access()?;
+    Watcher::start(globals, &args, plan)?.run().await
+}

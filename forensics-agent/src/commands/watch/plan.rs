@@ -1,0 +1,95 @@
+//! What is to be done, by the command line and the configuration together.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Globals;
+use crate::host::{pidfile, proc};
+use crate::service::OnIncident;
+use crate::session::Settings;
+use crate::targets::TargetArgs;
+
+use super::Args;
+use crate::commands::{self, failure::Failure};
+
+/// The whole of it.
+pub(super) struct Plan {
+    pub(super) settings: Settings,
+    /// Incidents are written to the journal.
+    pub(super) journald: bool,
+    pub(super) on_incident: Option<OnIncident>,
+    /// Pids and pidfiles of the command line, each of which must name a process.
+    named: TargetArgs,
+    /// Pidfiles of the configuration, whose services may be yet to start.
+    pidfiles: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// Reads the configuration, when there is one.
+    ///
+    /// # Errors
+    /// Usage: the configuration is wrong, or nothing selects a process.
+    pub(super) fn read(globals: &Globals, args: &Args) -> Result<Self, Failure> {
+        let config = commands::config(args.config.as_deref())?;
+        let targets = args.targets.clone().and(config.targets.clone());
+        if let (Some(path), true) = (&args.config, targets.select_nothing()) {
+            return Err(Failure::usage(format!("the configuration {} names no targets", path.display())));
+        }
+        let settings = Settings {
+            selectors: targets.selectors()?,
+            signals: args.signals.or(config.signals).unwrap_or_default(),
+            show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
+            hook: args.hook,
+            ebpf_log: args.ebpf_log,
+            events: args.events,
+            follow_units: true,
+            drain: args.drain_timeout.or(config.drain_timeout).map(commands::drain),
+            markers: config.marker_specs().into(),
+            store: args.store.path(),
+        };
+        Ok(Self {
+            settings,
+            journald: config.journald,
+            on_incident: config.on_incident,
+            named: args.targets.clone(),
+            pidfiles: config.targets.pidfiles,
+        })
+    }
+
+    /// The processes that are named by number. Of those that the configuration names, the ones that are there.
+    ///
+    /// # Errors
+    /// Usage: the command line names one that is not there, or the agent itself.
+    pub(super) fn pids(&self) -> Result<Vec<u32>, Failure> {
+        let mut pids = Vec::new();
+        for &pid in &self.named.pids {
+            pids.push(present(pid, &format!("--pid {pid}"))?);
+        }
+        for path in &self.named.pidfiles {
+            pids.push(of_pidfile(path)?);
+        }
+        for path in &self.pidfiles {
+            match of_pidfile(path) {
+                Ok(pid) => pids.push(pid),
+                Err(failure) => log::warn!("{}", failure.message),
+            }
+        }
+        Ok(pids)
+    }
+}
+
+fn of_pidfile(path: &Path) -> Result<u32, Failure> {
+    let pidfile = pidfile::read(path).map_err(|error| Failure::usage(error.to_string()))?;
+    present(pidfile.pid, &format!("--pidfile {}", path.display()))
+}
+
+/// A pid that the agent can watch.
+fn present(pid: u32, option: &str) -> Result<u32, Failure> {
+    if pid == std::process::id() {
+        let message = format!("{option} is the agent itself, which cannot report its own end");
+        return Err(Failure::usage(message));
+    }
+    match proc::read_process_alone(pid) {
+        Ok(_) => Ok(pid),
+        Err(error) => Err(Failure::usage(format!("{option}: {error}"))),
+    }
+}
