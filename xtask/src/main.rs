@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod conformance;
 mod debian;
+mod dist;
 mod ebpf;
 mod tally;
 mod test;
@@ -26,6 +27,8 @@ enum Task {
     Vm(vm::Args),
     /// Score a tool by the ways to be killed: what it says of each against what is true
     Conformance(conformance::Args),
+    /// Build the Debian package
+    Dist(dist::Args),
     /// Measure what the agent costs
     Bench(bench::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Dist(args) => dist::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {
