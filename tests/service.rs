@@ -6,8 +6,11 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, ensure};
-use harness::{Agent, PATIENCE, Record, Victim, WorkDir, agent_program, killer, needs_root, test, unique};
+use anyhow::{Context as _, Result, bail, ensure};
+use harness::{
+    Agent, PATIENCE, Record, Skip, Victim, WorkDir, agent_program, killer, needs_program, needs_root, output,
+    test, unique,
+};
 use libc::{SIGHUP, SIGKILL, SIGTERM};
 
 fn main() -> ExitCode {
@@ -17,6 +20,7 @@ fn main() -> ExitCode {
         test("a_wrong_configuration_changes_nothing", a_wrong_configuration_changes_nothing),
         test("the_manager_is_told", the_manager_is_told),
         test("a_command_for_each_incident", a_command_for_each_incident),
+        test("the_unit_is_closed_off", the_unit_is_closed_off),
     ])
 }
 
@@ -161,6 +165,22 @@ fn the_manager_is_told() -> Result<()> {
     scene.manager.hears("WATCHDOG=1")?;
     scene.agent.stop()?;
     scene.manager.hears("STOPPING=1").map(drop)
+}
+
+/// As `systemd-analyze security` sees it: an exposure of 2.0 at most, of 10.
+fn the_unit_is_closed_off() -> Result<()> {
+    needs_program("systemd-analyze")?;
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/forensics-agent.service");
+    let unit = Path::new(unit);
+    if !unit.is_file() {
+        bail!(Skip("needs the sources".to_owned()));
+    }
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.args(["security", "--no-pager", "--offline=true", "--threshold=20"]).arg(unit);
+    let said = output(&mut analyze)?;
+    ensure!(said.stdout.contains("Overall exposure level"), "{said:?}");
+    ensure!(said.status.success(), "{}", said.stdout);
+    Ok(())
 }
 
 /// It gets the JSON, and what goes wrong with it is a line, not a delay.

@@ -7,7 +7,7 @@ mod licences;
 mod scripts;
 mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
@@ -23,21 +23,21 @@ pub(crate) struct Args {}
 
 /// Runs the task, and says where the package is.
 pub(crate) fn run(_: &Args) -> Result<ExitCode> {
-    println!("{}", build()?.display());
+    command::run(workspace::cargo().args(["build", "--release", "--package", "forensics-agent"]))?;
+    println!("{}", package(&workspace::target().join("release/forensics-agent"))?.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the package.
+/// Builds the package of an agent, and says where it is.
 ///
 /// # Errors
-/// A tool is missing or fails, or the agent does not build.
-pub(crate) fn build() -> Result<PathBuf> {
+/// A tool is missing or fails.
+pub(crate) fn package(agent: &Path) -> Result<PathBuf> {
     let missing = debian::missing(&TOOLS);
     ensure!(missing.is_empty(), "install what is missing: {}", missing.join(" "));
-    command::run(workspace::cargo().args(["build", "--quiet", "--release", "--package", "forensics-agent"]))?;
     let directory = workspace::target().join("dist");
     let tree = directory.join("tree");
-    tree::make(&tree)?;
+    tree::make(&tree, agent)?;
     control::write(&tree)?;
     scripts::write(&tree)?;
     let package =

@@ -135,6 +135,7 @@ impl<W: Write> Session<W> {
         self.watched.remove(target.pid);
         self.forget(target.pid);
         self.evidence.forget(target.pid);
+        self.managers.forget(target.pid);
         self.push(Input::Unwatch { target }, progress)
     }
 

@@ -26,12 +26,11 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Makes the tree anew.
-pub(super) fn make(tree: &Path) -> Result<()> {
+pub(super) fn make(tree: &Path, agent: &Path) -> Result<()> {
     if tree.exists() {
         fs::remove_dir_all(tree)?;
     }
-    let binary = workspace::target().join("release/forensics-agent");
-    copy(&binary, &tree.join("usr/bin/forensics-agent"), 0o755)?;
+    copy(agent, &tree.join("usr/bin/forensics-agent"), 0o755)?;
     for (from, to) in FILES {
         copy(&workspace::root().join(from), &tree.join(to), 0o644)?;
     }

@@ -36,7 +36,7 @@ use queue::{Change, read_changes};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WatchError {
     /// The agent lacks a privilege.
-    #[error("markers are only seen while they exist: fanotify needs CAP_SYS_ADMIN; run the agent as root")]
+    #[error("markers are only seen while they exist: fanotify needs CAP_SYS_ADMIN")]
     Privilege,
     /// The kernel has no fanotify, or its limits are reached.
     #[error("markers are only seen while they exist: {call} failed: {errno}")]
