@@ -3,6 +3,7 @@
 mod announced;
 mod diagnose;
 mod journal;
+mod reasons;
 mod said;
 mod timing;
 
@@ -29,6 +30,13 @@ fn main() -> ExitCode {
         test("unit_that_was_started_too_often", said::unit_that_was_started_too_often),
         test("kill_that_the_manager_learns_of", said::kill_that_the_manager_learns_of),
         test("incident_by_its_fields", journal::incident_by_its_fields),
+        test("stop_that_took_too_long", reasons::stop_that_took_too_long),
+        test("watchdog_that_was_not_fed", reasons::watchdog_that_was_not_fed),
+        test("run_that_took_too_long", reasons::run_that_took_too_long),
+        test("rest_of_a_unit_without_memory", reasons::rest_of_a_unit_without_memory),
+        test("units_that_hang_together", reasons::units_that_hang_together),
+        test("unit_whose_support_ended", reasons::unit_whose_support_ended),
+        test("user_manager_that_ended", reasons::user_manager_that_ended),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);

@@ -127,7 +127,12 @@ impl Process {
             let exe = exe.strip_suffix(" (deleted)").unwrap_or(exe);
             exe.starts_with("/usr/lib/systemd/") || exe.starts_with("/lib/systemd/")
         };
-        let by_name = self.name == "systemd" && self.ppid == Some(1);
+        // In a container its parent is the container's pid 1. Nobody else is in this cgroup of a user.
+        let by_place = || {
+            let path = self.cgroup.as_deref().unwrap_or_default();
+            path.contains("/user@") && path.ends_with(".service/init.scope")
+        };
+        let by_name = self.name == "systemd" && (self.ppid == Some(1) || by_place());
         self.pid == 1
             || self.exe.as_deref().map_or(by_name, |exe| systemd_path(exe) && self.program() == "systemd")
     }

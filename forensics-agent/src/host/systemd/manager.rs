@@ -89,8 +89,13 @@ async fn ask_bus(bus: &str, unit: &str, names: &[&'static str]) -> Result<Proper
     let path = unit_object(unit);
     let mut pairs = Vec::new();
     // What else there is has no timeouts of its own.
-    let special = if unit.ends_with(".scope") { "Scope" } else { "Service" };
-    for interface in ["Unit", special].map(|kind| format!("org.freedesktop.systemd1.{kind}")) {
+    let special = match unit.rsplit_once('.') {
+        Some((_, "service")) => Some("Service"),
+        Some((_, "scope")) => Some("Scope"),
+        _ => None,
+    };
+    for kind in ["Unit"].into_iter().chain(special) {
+        let interface = format!("org.freedesktop.systemd1.{kind}");
         let reply = connection
             .call_method(
                 Some("org.freedesktop.systemd1"),

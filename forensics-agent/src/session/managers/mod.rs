@@ -9,11 +9,13 @@ mod question;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use forensics_incident::model::{Facts, LogLine, ManagerFacts, Missing, Process};
 use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::host::systemd::{
     state::state,
@@ -27,6 +29,8 @@ use question::Question;
 const MAX_QUESTIONS: usize = 128;
 /// Those of them that look at the journal at the same time, each with a process of its own.
 const MAX_LOOKS: usize = 4;
+/// A manager that is too busy is asked again after these pauses.
+const RETRY_AFTER: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(3), Duration::ZERO];
 /// Incidents that wait for an update at most, each with all that is known of it.
 const MAX_FOLLOWED: usize = 64;
 
@@ -103,9 +107,15 @@ impl Managers {
         self.units.insert(path.to_owned(), Arc::clone(&came));
         self.targets.insert(target.pid, Arc::clone(&came));
         self.tasks.spawn(async move {
-            match state(&place).await {
-                Ok(state) => came.tell(state),
-                Err(error) => log::debug!("{error}"),
+            for pause in RETRY_AFTER {
+                match state(&place).await {
+                    Ok(state) => {
+                        came.tell(state);
+                        break;
+                    }
+                    Err(error) => log::debug!("{error}"),
+                }
+                sleep(pause).await;
             }
             Answer::Came
         });

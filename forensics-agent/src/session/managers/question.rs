@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forensics_incident::model::{Facts, ManagerFacts, ParentUnit, Timeout};
+use forensics_incident::model::{Facts, ManagerFacts, ParentUnit, Timeout, UnitState};
 use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSES_MS: [u64; 7] = [15, 40, 80, 160, 320, 500, 800];
 /// A manager that has logged its reason has this long to log the end as well.
 const PATIENCE_FOR_END: Duration = Duration::from_millis(700);
+/// A unit on which this one hangs has this long to be logged after it.
+const PATIENCE_FOR_CUE: Duration = Duration::from_millis(300);
 /// The first pause before it is looked what the manager made of the end; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long that may take, besides the pause before a restart.
@@ -116,12 +118,11 @@ impl Question {
         // It is never closed.
         let _turn = self.looks.acquire().await;
         let since = self.begun - LEAD_S;
-        let (after, messages, parent, shutdown) = tokio::join!(
-            state(&self.place),
-            journal::messages(&self.place, since..self.begun, self.came.state()),
-            parent(&self.place),
-            shutdown(&self.facts)
-        );
+        let (after, parent, shutdown) =
+            tokio::join!(state(&self.place), parent(&self.place), shutdown(&self.facts));
+        // On which units this one hangs changes little; a manager that is busy tells it late.
+        let hangs_on = self.came.state().or(after.as_ref().ok());
+        let messages = journal::messages(&self.place, since..self.begun, hangs_on).await;
         said.missing.clear();
         let messages = messages.unwrap_or_else(|error| {
             said.missing.push(missing("manager.messages", &error.to_string()));
@@ -162,8 +163,19 @@ impl Question {
         let told_end = own.clone().any(|message| message.ts >= since_end && is_of_end(&message.text));
         let cannot =
             manager.messages.is_empty() && said.missing.iter().any(|one| one.field == "manager.messages");
-        told_end || cannot || (told_reason() && elapsed >= PATIENCE_FOR_END)
+        // What pulled it down may be logged only after it.
+        let may_come = manager.after.as_ref().is_some_and(hangs_on_services) && elapsed < PATIENCE_FOR_CUE;
+        cannot || (told_end && !may_come) || (told_reason() && elapsed >= PATIENCE_FOR_END)
     }
+}
+
+/// True when the unit can be pulled down by another one that is no slice and no target of every unit.
+fn hangs_on_services(state: &UnitState) -> bool {
+    let UnitState { part_of, binds_to, requires, .. } = state;
+    let common = |name: &&String| {
+        name.ends_with(".slice") || matches!(name.as_str(), "sysinit.target" | "basic.target")
+    };
+    [part_of, binds_to, requires].into_iter().flatten().any(|name| !common(&name))
 }
 
 /// A sentence about the end of a process or a unit, which is the last one before any restart.

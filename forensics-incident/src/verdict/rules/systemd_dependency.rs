@@ -1,8 +1,15 @@
-use crate::model::{Cause, Confidence, ManagerMessage, UnitState, Verdict};
+use crate::model::{
+    Act, Cause, Confidence, Instigator, Intent, ManagerMessage, Recipient, Request, UnitState, Verdict,
+};
 
+use super::super::actors::role;
 use super::super::case::{Case, quote};
+use super::super::lineage::link;
 use super::super::word::{MOMENT_S, Word, quoted};
 use crate::unit_result::message_ids::{FAILURE, SUCCESS};
+
+/// A job may wait this long for others before it is logged, seconds.
+const REQUEST_S: f64 = 100.0;
 
 /// How the unit hangs on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +94,25 @@ pub(super) fn systemd_dependency(case: &Case<'_>) -> Option<Verdict> {
     if let Some(stopping) = word.own().find(|message| message.job_id == job.job_id) {
         verdict.evidence.insert(1, quoted(stopping, word.signal));
     }
+    if let Some(request) = asked_for(case, other, message) {
+        let process = request.process.clone();
+        verdict.summary =
+            format!("{}: {} asked for that.", verdict.summary.trim_end_matches('.'), case.actor(&process));
+        verdict.evidence.push(format!(
+            "It asked {} for {}.",
+            request.recipient.name(),
+            quote(&request.sentence())
+        ));
+        verdict.chain.insert(0, link(case.brief(&process), "asked for", quote(&request.sentence())));
+        let inside_target = process.unit.is_some() && process.unit == case.target().unit;
+        verdict.intent = Intent::Deliberate;
+        verdict.culprit = role(&process, case.target()).is_none().then(|| process.clone());
+        verdict.instigator =
+            Some(Instigator { process, request: request.sentence(), at: request.ts, inside_target });
+        if request.seen {
+            verdict.confidence = case.confidence();
+        }
+    }
     if let (Some(own), Some(others)) = (job.job_id, message.job_id) {
         verdict.evidence.insert(
             2,
@@ -98,6 +124,24 @@ pub(super) fn systemd_dependency(case: &Case<'_>) -> Option<Verdict> {
         );
     }
     Some(verdict)
+}
+
+/// The request for the job of the other unit: the last one before it.
+fn asked_for<'a>(case: &Case<'a>, other: &str, message: &ManagerMessage) -> Option<&'a Request> {
+    let wanted = match message.job_type.as_deref() {
+        Some("start") => [Act::Start, Act::Create, Act::Isolate],
+        Some("stop") => [Act::Stop, Act::Shutdown, Act::Isolate],
+        Some(_) => [Act::Restart, Act::Reload, Act::Stop],
+        None => return None,
+    };
+    let before = message.ts - REQUEST_S..=message.ts + MOMENT_S;
+    let fits = |request: &&Request| {
+        request.recipient == Recipient::Systemd
+            && request.object.as_deref() == Some(other)
+            && wanted.contains(&request.act())
+            && before.contains(&request.ts)
+    };
+    case.facts.requests.iter().filter(fits).last()
 }
 
 fn cue<'a>(
@@ -115,6 +159,9 @@ fn cue<'a>(
                 && message.ts >= begun - MOMENT_S
                 && message.job_type.as_deref().is_some_and(|t| tie.pulls(t))
         });
+        let is_stop = |message: &ManagerMessage| {
+            message.ts >= begun - MOMENT_S && message.job_type.as_deref().is_some_and(|kind| tie.pulls(kind))
+        };
         let ended = || {
             about().find(|message| {
                 let is_end = matches!(message.message_id.as_deref(), Some(SUCCESS | FAILURE));
@@ -122,17 +169,19 @@ fn cue<'a>(
             })
         };
         if let Some(message) = pulled {
+            // A restart begins as a stop.
+            let is_restart = |m: &ManagerMessage| {
+                m.job_id == message.job_id
+                    && m.job_type.as_deref().is_some_and(|kind| kind.ends_with("restart"))
+            };
             let act = match message.job_type.as_deref() {
                 Some("start") => "was started",
-                Some("stop") => "was stopped",
-                _ => "was restarted",
+                _ if about().any(is_restart) => "was restarted",
+                _ => "was stopped",
             };
             return Some(Cue { tie, other, act, message });
         }
-        let by_itself = (tie == Tie::BindsTo
-            && !about().any(|m| m.job_id.is_some() && m.ts >= begun - MOMENT_S))
-        .then(ended)
-        .flatten()?;
+        let by_itself = (tie == Tie::BindsTo && !about().any(is_stop)).then(ended).flatten()?;
         Some(Cue { tie, other, act: "ended by itself", message: by_itself })
     })
 }
@@ -141,7 +190,7 @@ fn cue<'a>(
 mod tests {
     use super::*;
     use crate::model::Facts;
-    use crate::sample::{BOOT, kill, killed, nginx, systemd};
+    use crate::sample::{BOOT, kill, killed, nginx, process, systemd};
     use crate::signals::SIGTERM;
     use crate::verdict::word::tests::{said, with_word};
     use crate::verdict::{Show, judge};
@@ -201,6 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asked_for_the_other_one() {
+        let asker = process(4431, "systemctl stop base");
+        let request = Request {
+            ts: BOOT + 99.9,
+            boot_ns: 0,
+            process: asker.clone(),
+            recipient: Recipient::Systemd,
+            of_user: None,
+            via: None,
+            manager: None,
+            verb: "StopUnit".to_owned(),
+            object: Some("base.service".to_owned()),
+            mode: Some("replace".to_owned()),
+            signal_num: None,
+            seen: true,
+            concerns: crate::model::Concern::Elsewhere,
+        };
+        let stop =
+            || stopped(|state| state.part_of = base(), vec![own(), job("base.service", 889, "stop", 100.2)]);
+        let mut facts = stop();
+        facts.requests = vec![request.clone()];
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::SystemdDependency, Confidence::Certain));
+        assert_eq!(verdict.culprit, Some(asker));
+        assert!(verdict.summary.ends_with("asked for that."), "{}", verdict.summary);
+        let mut facts = stop();
+        facts.requests = vec![Request { verb: "StartUnit".to_owned(), ..request }];
+        assert_eq!(judge(&facts, Show::Cmdline).instigator, None, "another request");
+    }
+
+    #[test]
     fn what_it_is_bound_to_ended_by_itself() {
         let ended = ManagerMessage {
             message_id: Some(FAILURE.to_owned()),
@@ -208,8 +288,10 @@ mod tests {
             job_type: None,
             ..job("base.service", 0, "", 99.99)
         };
-        let verdict =
-            judge(&stopped(|state| state.binds_to = base(), vec![ended.clone(), own()]), Show::Cmdline);
+        let started = job("base.service", 5, "start", 99.5);
+        let messages = vec![started, ended.clone(), own()];
+        let verdict = judge(&stopped(|state| state.binds_to = base(), messages), Show::Cmdline);
+
         assert!(verdict.summary.contains("because `base.service` ended by itself"), "{}", verdict.summary);
         // What is only required may end.
         let verdict = judge(&stopped(|state| state.requires = base(), vec![ended, own()]), Show::Cmdline);
