@@ -18,6 +18,9 @@ struct Args {
     /// Seconds that the tool may take to get ready, and to tell of a death
     #[arg(long, value_name = "S", default_value_t = 60)]
     patience: u64,
+    /// Print the summary of each incident too
+    #[arg(long)]
+    summaries: bool,
     /// Print the scenarios and end
     #[arg(long)]
     list: bool,
@@ -53,7 +56,15 @@ fn run(args: &Args) -> Result<bool> {
     let mut report = Report::default();
     for scenario in scenarios {
         let line = match play(scenario, &tool, Duration::from_secs(args.patience)) {
-            Ok(played) => report.played(scenario, &played.answers),
+            Ok(played) => {
+                let mut line = report.played(scenario, &played.answers);
+                let summary =
+                    played.incident.as_ref().and_then(|incident| incident.pointer("/verdict/summary"));
+                if let Some(summary) = summary.filter(|_| args.summaries) {
+                    line += &format!("\n      {summary}");
+                }
+                line
+            }
             Err(error) => match error.downcast_ref::<Skip>() {
                 Some(Skip(why)) => report.skipped(scenario, why),
                 None => report.broken(scenario, &format!("{error:#}")),

@@ -129,7 +129,7 @@ pub const SCENARIOS: &[Scenario] = &[
         .words("closed by"),
     Scenario::killed(28, "terminals", "shell_passes_hangup_on", SIGHUP, &["kill"], &["terminal-hangup"])
         .needs(&["bash"])
-        .words("closed by"),
+        .words("passed the hangup on"),
     raised(29, "terminals", "leader_that_ends", SIGHUP, &["session-leader-exit"], &["terminal-hangup"])
         .words("leader"),
     raised(30, "terminals", "orphaned_group", SIGHUP, &["orphaned-pgrp"], &["terminal-hangup"])
@@ -137,7 +137,7 @@ pub const SCENARIOS: &[Scenario] = &[
     raised(31, "terminals", "interrupt_key", SIGINT, &["tty-interrupt"], &["terminal-interrupt"]).words("^C"),
     raised(31, "terminals", "quit_key", SIGQUIT, &["tty-interrupt"], &["terminal-interrupt"]).words("^\\"),
     raised(32, "terminals", "virtual_hangup", SIGHUP, &["tty-hangup"], &["terminal-hangup"])
-        .words("closed by"),
+        .words("was hung up by"),
     raised(34, "ending", "interval_timer", SIGALRM, &["timer"], &["timer"]).words("timer"),
     raised(35, "ending", "posix_timer", SIGTERM, &["timer"], &["timer"]).words("timer"),
     raised(36, "ending", "virtual_timer", SIGVTALRM, &["timer"], &["timer"]).words("timer"),

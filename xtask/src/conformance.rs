@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Seconds that the tool may take to get ready, and to tell of a death
     #[arg(long, value_name = "S")]
     patience: Option<u64>,
+    /// Print the summary of each incident too
+    #[arg(long)]
+    summaries: bool,
     /// Print the scenarios and end
     #[arg(long)]
     list: bool,
@@ -64,9 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(patience) = args.patience {
         suite.args(["--patience", &patience.to_string()]);
     }
-    if args.list {
-        suite.arg("--list");
-    }
+    suite.args(args.summaries.then_some("--summaries")).args(args.list.then_some("--list"));
     suite.args(&args.filter);
     let status = suite.status().with_context(|| format!("cannot start `{}`", command::line(&suite)))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))

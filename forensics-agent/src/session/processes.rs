@@ -85,6 +85,10 @@ impl Processes {
         for ancestor in &mut process.ancestors {
             self.polish(ancestor);
         }
+        // An ancestor that ends has no command line any more when its end is recorded.
+        for ancestor in process.ancestors.iter().filter(|ancestor| ancestor.argv.is_some()) {
+            self.remember(ancestor);
+        }
         self.remember(&process);
         Ok(process)
     }

@@ -28,8 +28,11 @@ pub(super) fn relayed(case: &Case<'_>) -> Option<Verdict> {
         said.extend(evidence::of_sender(case, actor));
         verdict.chain = chain(case, actor, way.origin);
     } else {
-        // The terminal's own account of the chain ends at the target.
+        // The terminal's own account of the chain ends at the target, and so does that of its end.
         verdict.confidence = verdict.confidence.min(Confidence::Likely);
+        let hops = way.hops.iter().map(|hop| case.brief(hop)).collect::<Vec<_>>().join(", then ");
+        let told = verdict.summary.trim_end_matches('.');
+        verdict.summary = format!("{told}, and {hops} passed the hangup on.");
     }
     lead_on(case, &mut verdict, &way, signal);
     verdict.evidence = said;
@@ -161,6 +164,11 @@ mod tests {
         assert_eq!(verdict.cause, Cause::TerminalHangup);
         assert_eq!(verdict.culprit, Some(sshd));
         assert_eq!(verdict.chain.last().map(|link| link.actor.as_str()), Some("`-bash` (pid 800)"));
+        assert!(
+            verdict.summary.ends_with(", and `-bash` (pid 800) passed the hangup on."),
+            "{}",
+            verdict.summary
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@ use crate::model::{Cause, Intent, Mechanism, Signal, Verdict};
 use crate::signals::{SIGINT, SIGQUIT};
 
 use super::super::case::{Case, quote};
-use super::super::kernel::{begin_with, explain, raised, running};
+use super::super::kernel::{begin_with, explain, passed, raised, running};
 
 /// Its terminal: a key was typed, the terminal went away, the leader of its session ended, or its stopped process
 /// group was orphaned.
@@ -34,9 +34,18 @@ pub(super) fn terminal(case: &Case<'_>) -> Option<Verdict> {
             ),
         },
         M::TtyHangup => {
-            let closer = named.map_or_else(String::new, |closer| format!(", closed by {closer}"));
-            let reason = format!("its terminal{tty} went away{closer}");
-            (Cause::TerminalHangup, Intent::Automatic, reason, Some("closed"))
+            let by = |how: &str| named.map_or_else(String::new, |closer| format!("{how} by {closer}"));
+            // TIOCVHANGUP and vhangup(2), with which a login makes sure that it is alone at its terminal.
+            match passed(signal, &["tty_ioctl", "tty_vhangup_self"]) {
+                true => {
+                    let reason = format!("its terminal{tty} was hung up{}", by(""));
+                    (Cause::TerminalHangup, Intent::Automatic, reason, Some("hung up"))
+                }
+                false => {
+                    let reason = format!("its terminal{tty} went away{}", by(", closed"));
+                    (Cause::TerminalHangup, Intent::Automatic, reason, Some("closed"))
+                }
+            }
         }
         M::SessionLeaderExit => {
             let leader = named.unwrap_or_else(|| "a process that is not known".to_owned());
@@ -108,6 +117,22 @@ mod tests {
             assert!(verdict.summary.contains(words), "{}", verdict.summary);
             assert!(verdict.evidence.contains(&"It belonged to session 800.".to_owned()));
         }
+    }
+
+    #[test]
+    fn a_terminal_that_is_hung_up_is_not_closed() {
+        let hung_up = judged(&death(
+            SIGHUP,
+            Mechanism::TtyHangup,
+            &["__tty_hangup", "tty_vhangup", "tty_ioctl"],
+            &somebody(),
+        ));
+        assert_eq!(hung_up.culprit, Some(somebody()));
+        assert!(hung_up.summary.contains("its terminal was hung up by `somebody"), "{}", hung_up.summary);
+        // The master side of a pty hangs up the other one when it is closed.
+        let stack = ["__tty_hangup", "tty_vhangup", "pty_close", "tty_release"];
+        let closed = judged(&death(SIGHUP, Mechanism::TtyHangup, &stack, &somebody()));
+        assert!(closed.summary.contains("went away, closed by `somebody"), "{}", closed.summary);
     }
 
     #[test]
