@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use crate::tally::Tally;
 use crate::{debian, workspace};
 use kernel::Series;
-use machine::{Accelerator, Disks};
+use machine::{Accelerator, Hardware};
 use payload::{Payload, Work};
 use root::Root;
 
@@ -48,8 +48,10 @@ pub(crate) struct Args {
     /// End a machine that still runs after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     time_limit: u64,
-    /// Run only tests whose name contains this. What is tested then is the agent's development build, otherwise its
-    /// release build
+    /// Test the agent as it is shipped. Otherwise that is done only when everything is run, since it takes long to build
+    #[arg(long)]
+    release: bool,
+    /// Run only tests whose name contains this
     filter: Option<String>,
 }
 
@@ -63,9 +65,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(script) => Work::Script(script.clone()),
         None => Work::Tests { filter: args.filter.clone(), programs: args.test.clone() },
     };
+    let is_whole = args.run.is_none() && args.filter.is_none() && args.test.is_empty();
     let mut tally = Tally::default();
     tally.kind("the build");
-    match payload::build(&work) {
+    match payload::build(&work, args.release || is_whole) {
         Ok(payload) => {
             for series in chosen(args) {
                 tally.kind(&format!("Linux {series}"));
@@ -93,13 +96,14 @@ fn run_on(series: Series, payload: &Payload, args: &Args, tally: &mut Tally) -> 
         let _alone = lock()?;
         (series.fetch()?, set.image(series.release())?)
     };
-    let disks = Disks { root: &root, payload: &payload.image, modules: &kernel.modules };
+    let hardware =
+        Hardware { root: &root, payload: &payload.image, modules: &kernel.modules, reboots: payload.reboots };
     let accelerator = Accelerator::of_this_host(&kernel.image)?;
     let console = scratch()?.join(format!("console-{series}.log"));
     println!("booting Linux {series} with Debian {} ({accelerator})", series.release());
     let began = Instant::now();
     let limit = Duration::from_secs(args.time_limit);
-    let ran = machine::boot(&kernel.image, &disks, accelerator, &console, limit, |line| {
+    let ran = machine::boot(&kernel.image, &hardware, accelerator, &console, limit, |line| {
         println!("{series}: {line}");
         // The same tests run on every kernel.
         tally.read(

@@ -16,12 +16,14 @@ const PROBE: Duration = Duration::from_secs(10);
 /// Memory of a machine.
 const MEMORY: &str = "2G";
 
-/// The disks of a machine. It may write to all of them, and nothing of that is kept.
+/// What a machine is made of. It may write to all of its disks, and nothing of that is kept.
 #[derive(Debug)]
-pub(super) struct Disks<'a> {
+pub(super) struct Hardware<'a> {
     pub(super) root: &'a Path,
     pub(super) payload: &'a Path,
     pub(super) modules: &'a Path,
+    /// It may reboot; otherwise that is its end.
+    pub(super) reboots: bool,
 }
 
 /// How the machine's instructions are executed. Never both: a KVM that is there and does not work hangs instead of
@@ -68,19 +70,19 @@ impl Accelerator {
 /// It took longer than `limit`, or it ended before its work was done.
 pub(super) fn boot(
     kernel: &Path,
-    disks: &Disks<'_>,
+    hardware: &Hardware<'_>,
     accelerator: Accelerator,
     console: &Path,
     limit: Duration,
     mut line: impl FnMut(&str),
 ) -> Result<()> {
     let parameters = format!(
-        "root={} rootwait rw init={} panic=-1 loglevel=5 systemd.show_status=0 \
+        "root={} rootwait rw init={} panic=-1 loglevel=5 mitigations=off systemd.show_status=0 \
          systemd.journald.forward_to_console=0",
         image::ROOT,
         guest::INIT
     );
-    let mut command = command(kernel, Some(disks), accelerator, console, &parameters);
+    let mut command = command(kernel, Some(hardware), accelerator, console, &parameters);
     let mut machine = command.spawn().context("cannot start qemu-system-x86_64")?;
     let mut last = "nothing".to_owned();
     let mut done = false;
@@ -98,7 +100,7 @@ pub(super) fn boot(
 
 fn command(
     kernel: &Path,
-    disks: Option<&Disks<'_>>,
+    hardware: Option<&Hardware<'_>>,
     accelerator: Accelerator,
     console: &Path,
     parameters: &str,
@@ -108,24 +110,15 @@ fn command(
     qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     match accelerator {
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
-        Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]),
     };
-    qemu.args([
-        "-machine",
-        "q35",
-        "-smp",
-        "2",
-        "-m",
-        MEMORY,
-        "-display",
-        "none",
-        "-no-reboot",
-        "-nic",
-        "none",
-    ]);
+    qemu.args(["-machine", "q35", "-smp", "2", "-m", MEMORY, "-display", "none", "-nic", "none"]);
     qemu.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
+    if !hardware.is_some_and(|hardware| hardware.reboots) {
+        qemu.arg("-no-reboot");
+    }
     // NVMe and ext4 are in every cloud kernel itself, so that none needs an initial file system.
-    if let Some(Disks { root, payload, modules }) = disks {
+    if let Some(Hardware { root, payload, modules, reboots: _ }) = hardware {
         qemu.args(["-device", "nvme,id=nvme0,serial=vm"]);
         for (number, file) in [root, payload, modules].into_iter().enumerate() {
             let (id, file) = (number + 1, file.display());

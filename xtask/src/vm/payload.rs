@@ -14,6 +14,8 @@ use crate::{command, workspace};
 const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
 /// The test programs that need docker and podman.
 const WITH_CONTAINERS: [&str; 1] = ["containers"];
+/// The test program whose tests take a reboot.
+const WITH_REBOOT: &str = "shutdown";
 /// Room on the disk, MiB. It is sparse.
 const SIZE: u32 = 1024;
 
@@ -32,27 +34,29 @@ pub(super) struct Payload {
     pub(super) image: PathBuf,
     /// One of its test programs needs docker and podman.
     pub(super) needs_containers: bool,
+    /// One of them reboots the machine.
+    pub(super) reboots: bool,
 }
 
-/// Builds everything and packs it.
-pub(super) fn build(work: &Work) -> Result<Payload> {
+/// Builds everything, the agent as it is shipped or in the way that is quick after a change, and packs it.
+pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
     let scratch = scratch()?;
     let tree = scratch.join("payload");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    let (filter, programs, is_whole) = match work {
+    let (filter, programs) = match work {
         Work::Tests { filter, programs } => {
             guest::prepare(&tree, None)?;
-            (filter.as_deref(), programs.as_slice(), filter.is_none() && programs.is_empty())
+            (filter.as_deref(), programs.as_slice())
         }
         Work::Script(script) => {
             guest::prepare(&tree, Some(script))?;
-            (None, Default::default(), false)
+            (None, Default::default())
         }
     };
     fs::write(tree.join("filter"), filter.unwrap_or_default())?;
-    install(&agent(is_whole)?, &tree.join("forensics-agent"))?;
+    install(&agent(as_shipped)?, &tree.join("forensics-agent"))?;
 
     let mut needs_containers = false;
     let mut tests = Vec::new();
@@ -72,6 +76,7 @@ pub(super) fn build(work: &Work) -> Result<Payload> {
         bail!("there is no test program {unknown}; there are {}", tests.join(", "));
     }
     let packed = fs::read_dir(tree.join("deps"))?.count();
+    let reboots = tree.join("deps").join(WITH_REBOOT).exists();
     ensure!(packed > 0 || matches!(work, Work::Script(_)), "no test has such a name");
 
     for scripts in SCRIPTS {
@@ -80,10 +85,10 @@ pub(super) fn build(work: &Work) -> Result<Payload> {
     let image = scratch.join("payload.ext4");
     image::of_tree(&tree, &image, guest::TESTS_LABEL, SIZE)?;
     fs::remove_dir_all(&tree)?;
-    Ok(Payload { image, needs_containers })
+    Ok(Payload { image, needs_containers, reboots })
 }
 
-/// Builds the agent: as it is shipped for the whole of the tests, else the way that is quick after a change.
+/// Builds the agent.
 fn agent(as_shipped: bool) -> Result<PathBuf> {
     let mut build = cargo();
     build.args(["build", "--quiet", "--package", "forensics-agent"]);
