@@ -103,6 +103,23 @@ pub const SCENARIOS: &[Scenario] = &[
     raised(17, "memory", "limit_lowered", SIGKILL, &["oom"], &["oom"]).words("lowered the memory limit"),
     raised(18, "memory", "whole_group", SIGKILL, &["oom"], &["oom"]).words("memory.oom.group"),
     raised(18, "memory", "shared_memory", SIGKILL, &["oom"], &["oom"]).words("out-of-memory killer"),
+    raised(19, "whole", "oom_of_all", SIGKILL, &["oom"], &["oom"]).words("the machine ran out of memory"),
+    Scenario::killed(21, "whole", "earlyoom", SIGTERM, &["kill", "pidfd"], &["oom-daemon"])
+        .needs(&["earlyoom"])
+        .words("a daemon that frees memory"),
+    Scenario::killed(
+        21,
+        "whole",
+        "systemd_oomd",
+        SIGKILL,
+        &["kill", "pidfd", "cgroup-kill"],
+        &["oom-daemon"],
+    )
+    .needs(&["systemd-run"])
+    .words("a daemon that frees memory"),
+    // The kernel does not record who asked.
+    raised(22, "whole", "sysrq_oom", SIGKILL, &["sysrq"], &["unknown"]).words("SysRq"),
+    raised(51, "whole", "memory_failure", SIGBUS, &["memory-failure"], &["crash"]).words("hardware error"),
     raised(23, "kin", "parent_process", SIGKILL, &["parent-death"], &["parent-death"]).words("parent"),
     raised(24, "kin", "parent_thread", SIGTERM, &["parent-death"], &["parent-death"]).words("thread"),
     raised(25, "kin", "namespace_init", SIGKILL, &["pid-namespace-exit"], &["pid-namespace-exit"])

@@ -5,6 +5,7 @@ mod diagnose;
 mod journal;
 mod reasons;
 mod said;
+mod session;
 mod timing;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         test("units_that_hang_together", reasons::units_that_hang_together),
         test("unit_whose_support_ended", reasons::unit_whose_support_ended),
         test("user_manager_that_ended", reasons::user_manager_that_ended),
+        test("processes_of_a_session_that_ends", session::processes_of_a_session_that_ends),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);
