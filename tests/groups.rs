@@ -63,7 +63,7 @@ fn part_of_a_pipe() -> Result<()> {
     let shell = Victim::spawn(Command::new("bash").args(["-c", script]))?;
     let [leader, last] = shell.told()?[..] else { bail!("the shell told no pids") };
     let incident = killed(last, leader)?;
-    expect_told(&incident, &format!("is a job of `bash -c"))?;
+    expect_told(&incident, "is a job of `bash -c")?;
     expect_told(&incident, &format!("(pid {leader}), which runs beside the target"))
 }
 

@@ -114,7 +114,7 @@ fn in_container(case: &Case<'_>, sender: &Process) -> Option<String> {
     let entered = |process: &Process| {
         let line: Vec<&Process> =
             std::iter::once(process).chain(&process.ancestors).map(|one| one as _).collect();
-        let at = line.iter().position(|one| is_runtime(one))?;
+        let at = line.iter().position(is_runtime)?;
         Some((line.get(at.checked_sub(1)?).map(|one| one.key())?, line.get(at)?.key()))
     };
     let (own, runtime) = entered(sender)?;

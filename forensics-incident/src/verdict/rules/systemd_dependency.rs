@@ -141,7 +141,7 @@ fn asked_for<'a>(case: &Case<'a>, other: &str, message: &ManagerMessage) -> Opti
             && wanted.contains(&request.act())
             && before.contains(&request.ts)
     };
-    case.facts.requests.iter().filter(fits).last()
+    case.facts.requests.iter().rfind(fits)
 }
 
 fn cue<'a>(
