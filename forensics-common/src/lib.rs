@@ -22,7 +22,7 @@ mod user;
 pub use config::Config;
 pub use counters::Counter;
 pub use exec::{ExecEntry, ExecRecord, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, exec_flags};
-pub use exit::{ExitRecord, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT};
+pub use exit::{ExitCaller, ExitRecord, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT};
 pub use fold::{FOLD_WINDOW_NS, FoldKey, FoldValue};
 pub use fork::{ForkRecord, TaskKey};
 pub use header::{Header, Kind, Stream, UnknownKind};

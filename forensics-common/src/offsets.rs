@@ -125,8 +125,12 @@ pub struct Offsets {
     pub regs_arg3: u32,
     /// Instruction pointer in the saved user registers.
     pub regs_ip: u32,
-    /// Unused; keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Stack pointer in the saved user registers.
+    pub regs_sp: u32,
+    /// `task_struct.thread.trap_nr`: the last processor exception of the thread, x86 only.
+    pub thread_trap: u32,
+    /// `task_struct.thread.error_code`: what the processor said of it, x86 only.
+    pub thread_error: u32,
 }
 
 impl Offsets {
@@ -141,4 +145,4 @@ impl Offsets {
     }
 }
 
-const _: () = assert!(size_of::<Offsets>() == 60 * size_of::<u32>());
+const _: () = assert!(size_of::<Offsets>() == 62 * size_of::<u32>());

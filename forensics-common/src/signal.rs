@@ -29,6 +29,12 @@ pub struct SignalRecord {
     pub syscall_args: [u64; 4],
     /// User-space instruction pointer of `current`.
     pub user_ip: u64,
+    /// User-space stack pointer of `current`.
+    pub user_sp: u64,
+    /// The last processor exception of the target thread, for signals that the kernel raised.
+    pub trap: u64,
+    /// What the processor said of it.
+    pub trap_error: u64,
     /// The process that the signal is for; `tid` is the thread that the kernel names.
     pub target: TaskInfo,
     /// The process that was running: the sender, when a system call sent the signal.
@@ -98,4 +104,6 @@ pub mod signal_flags {
     pub const NO_MEMORY: u32 = 1 << 6;
     /// The signal could not be entered in the fold table, so identical ones are not folded.
     pub const NOT_FOLDED: u32 = 1 << 7;
+    /// `trap` and `trap_error` were read.
+    pub const HAVE_TRAP: u32 = 1 << 8;
 }

@@ -2,21 +2,25 @@
 //!
 //! `group_dead` is an argument only of newer kernels, and two threads that end together may both see nobody
 //! left. So the count of live threads decides, and deleting the target from the watch map decides between them.
+//!
+//! Whoever calls `exit_group(2)` goes on to end at once, while the others must first be woken up to die, so the last
+//! one is seldom the one that wanted it.
 
 use aya_ebpf::{
     EbpfContext as _,
+    bindings::BPF_NOEXIST,
     helpers::generated::{bpf_get_stack, bpf_ktime_get_boot_ns},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use forensics_common::{ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
+use forensics_common::{ExitCaller, ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
 
 use crate::{
     emit,
-    globals::{config, offset},
-    maps::EXIT_SCRATCH,
-    read::{Unreadable, field, pointer},
-    targets, task,
+    globals::{config, exit_group, offset},
+    maps::{EXIT_CALLERS, EXIT_SCRATCH},
+    read::{Unreadable, bytes, field, pointer},
+    registers, targets, task,
 };
 
 /// Bits of a wait status that hold a signal.
@@ -35,6 +39,9 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
     }
     let Ok(signal) = pointer(task, offset!(task_signal)) else { return 0 };
     if field::<u32>(signal, offset!(signal_live)).is_ok_and(|live| live != 0) {
+        if watched.is_some() {
+            note_caller(task, tgid);
+        }
         return 0;
     }
     let status = wait_status(task, signal);
@@ -59,6 +66,7 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         record.signals = signals;
         record.target_flags = target_flags;
         record.status_missing = u32::from(status.is_err());
+        take_caller(task, tgid, &mut record.caller);
         record.wait_status = status.unwrap_or(0);
         let got =
             bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_EXIT_FRAMES * 8) as u32, 0);
@@ -66,6 +74,50 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         emit::send(&ctx, (&raw mut *record).cast(), size_of::<ExitRecord>() as u32);
     }
     0
+}
+
+/// Remembers a thread that called `exit_group(2)`, the first one when several did.
+#[inline(always)]
+fn note_caller(task: u64, tgid: u32) {
+    if !calls_exit_group(task) {
+        return;
+    }
+    let mut caller =
+        ExitCaller { tid: field(task, offset!(task_pid)).unwrap_or(0), reserved: 0, comm: [0; 16] };
+    // SAFETY: the destination is a field of the value.
+    if unsafe { bytes(task, offset!(task_comm), &raw mut caller.comm) }.is_err() {
+        caller.comm[0] = 0;
+    }
+    let _ = EXIT_CALLERS.insert(tgid, caller, u64::from(BPF_NOEXIST));
+}
+
+/// The thread that called `exit_group(2)`: one that has ended before, or the last one itself.
+#[inline(always)]
+fn take_caller(task: u64, tgid: u32, into: &mut ExitCaller) {
+    into.reserved = 0;
+    // SAFETY: nobody else writes to the entry of a process whose last thread this is.
+    if let Some(caller) = unsafe { EXIT_CALLERS.get(tgid) } {
+        into.tid = caller.tid;
+        into.comm = caller.comm;
+        let _ = EXIT_CALLERS.remove(tgid);
+        return;
+    }
+    into.tid = 0;
+    into.comm[0] = 0;
+    if calls_exit_group(task) {
+        into.tid = field(task, offset!(task_pid)).unwrap_or(0);
+        // SAFETY: the destination is a field of the record.
+        if unsafe { bytes(task, offset!(task_comm), &raw mut into.comm) }.is_err() {
+            into.comm[0] = 0;
+        }
+    }
+}
+
+/// True when the thread, which is the running one, is in that system call.
+#[inline(always)]
+fn calls_exit_group(task: u64) -> bool {
+    field::<i32>(registers::of_user(task), offset!(regs_syscall))
+        .is_ok_and(|number| i64::from(number) == exit_group())
 }
 
 /// What `wait(2)` will say of the process: as `wait_task_zombie()` in `kernel/exit.c` reads it.

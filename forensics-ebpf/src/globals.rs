@@ -12,6 +12,10 @@ static OFFSETS: Global<Offsets> = Global::new(Offsets::UNKNOWN);
 #[unsafe(no_mangle)]
 static HAVE_TASK_PT_REGS: Global<u64> = Global::new(0);
 
+/// Number of `exit_group(2)` in the native system call table.
+#[unsafe(no_mangle)]
+static EXIT_GROUP: Global<i64> = Global::new(-1);
+
 /// What is to be recorded. In `.data`, which stays writable.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".data")]
@@ -37,6 +41,12 @@ pub(crate) use {config, offset};
 #[inline(always)]
 pub(crate) fn have_task_pt_regs() -> bool {
     HAVE_TASK_PT_REGS.load() != 0
+}
+
+/// Number of the system call that ends a process.
+#[inline(always)]
+pub(crate) fn exit_group() -> i64 {
+    EXIT_GROUP.load()
 }
 
 /// Reads one entry of the table, `at` bytes into it. Never the whole table: it would fill half of the

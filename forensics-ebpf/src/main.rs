@@ -27,6 +27,7 @@ mod globals;
 mod maps;
 mod path;
 mod read;
+mod registers;
 mod signal;
 mod targets;
 mod task;

@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forensics_common::{
-    Counter, ExecEntry, ExecRecord, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, SignalRecord, Stream,
-    Target, TaskKey, WATCH_PAGE,
+    Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, SignalRecord,
+    Stream, Target, TaskKey, WATCH_PAGE,
 };
 
 /// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
@@ -35,6 +35,10 @@ pub(crate) static LEDGER: LruHashMap<TaskKey, ExecEntry> = LruHashMap::with_max_
 /// From each process to the one that made it, whatever became of that one since.
 #[map]
 pub(crate) static LINEAGE: LruHashMap<TaskKey, TaskKey> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Threads that called `exit_group(2)` in targets of which other threads are left, by process id.
+#[map]
+pub(crate) static EXIT_CALLERS: LruHashMap<u32, ExitCaller> = LruHashMap::with_max_entries(1_024, 0);
 
 /// The last sequence number of each [`Stream`].
 #[map]

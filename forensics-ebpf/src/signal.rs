@@ -18,7 +18,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use forensics_common::{
-    ABSENT, Ancestor, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE, MAX_FRAMES,
+    Ancestor, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE, MAX_FRAMES,
     SIGINFO_WORDS, SignalRecord, Stream, Target, signal_flags,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     maps::{FOLDS, SIGNAL_SCRATCH},
     path,
     read::{Unreadable, bytes, field, pointer, typed},
-    targets, task,
+    registers, targets, task,
 };
 
 /// `si_code` of a signal sent by `kill(2)` (`include/uapi/asm-generic/siginfo.h`).
@@ -218,24 +218,7 @@ fn start_and_syscall() -> (Result<u64, Unreadable>, Result<u32, Unreadable>) {
     }
     // SAFETY: the helper takes nothing.
     let current = unsafe { bpf_get_current_task() };
-    (field(current, offset!(task_start)), field(user_registers(current), offset!(regs_syscall)))
-}
-
-/// The registers that the running task entered the kernel with, at the far end of its kernel stack.
-#[inline(always)]
-fn user_registers(current: u64) -> u64 {
-    if have_task_pt_regs() {
-        // SAFETY: the helpers take the running task, typed.
-        return unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
-    }
-    if offset!(thread_size) == ABSENT {
-        return 0;
-    }
-    // task_pt_regs() of kernels before 5.15, which put nothing between the registers and the end.
-    match pointer(current, offset!(task_stack)) {
-        Ok(stack) => stack + u64::from(offset!(thread_size)) - u64::from(offset!(pt_regs_size)),
-        Err(_) => 0,
-    }
+    (field(current, offset!(task_start)), field(registers::of_user(current), offset!(regs_syscall)))
 }
 
 /// Everything else of the record.
@@ -249,7 +232,7 @@ unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, recor
     let record = unsafe { &mut *record };
     // SAFETY: the helper takes nothing and returns the address of the running task.
     let current = unsafe { bpf_get_current_task() };
-    let regs = user_registers(current);
+    let regs = registers::of_user(current);
     // SAFETY: as above.
     unsafe { emit::begin(&raw mut record.header, Kind::Signal, Stream::Signal, now) };
     record.signal = generated.signal;
@@ -280,6 +263,16 @@ unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, recor
         record.syscall_args[2] = field(regs, offset!(regs_arg2)).unwrap_or(0);
         record.syscall_args[3] = field(regs, offset!(regs_arg3)).unwrap_or(0);
         record.user_ip = field(regs, offset!(regs_ip)).unwrap_or(0);
+        record.user_sp = field(regs, offset!(regs_sp)).unwrap_or(0);
+    }
+
+    if record.code > SI_USER
+        && let Ok(trap) = field(generated.task, offset!(thread_trap))
+        && let Ok(error) = field(generated.task, offset!(thread_error))
+    {
+        record.flags |= signal_flags::HAVE_TRAP;
+        record.trap = trap;
+        record.trap_error = error;
     }
 
     // SAFETY: as above.

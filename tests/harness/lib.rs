@@ -23,7 +23,7 @@ mod victim;
 mod workdir;
 
 pub use agent::Agent;
-pub use cgroup::MemoryCgroup;
+pub use cgroup::{MemoryCgroup, ProcessorCgroup};
 pub use killer::{Killer, killer};
 pub use machine::Machine;
 pub use needs::{Skip, needs_program, needs_python, needs_root};

@@ -61,9 +61,29 @@ fn live() -> Result<u8> {
             wait_for_go();
             return Ok(status);
         }
+        // A thread of it exits with a status, for all.
+        "quit" => {
+            let status = number()?;
+            wait_for_go();
+            let quitter = std::thread::Builder::new().name("quitter".to_owned());
+            quitter.spawn(move || std::process::exit(status)).context("cannot start a thread")?;
+        }
+        // Works for as long as it lives.
+        "burn" => {
+            wait_for_go();
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "abort" => {
             wait_for_go();
             std::process::abort();
+        }
+        // Calls itself until its stack is used up, beyond what the language's own check looks at.
+        "recurse" => {
+            handle(libc::SIGSEGV, libc::SIG_DFL)?;
+            wait_for_go();
+            bail!("{} calls did not kill it", recurse(1));
         }
         "segv" => {
             wait_for_go();
@@ -139,6 +159,11 @@ fn threads(count: i32) -> Result<()> {
     }
     println!("ready {}", ids.join(" "));
     Ok(())
+}
+
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == 0 { 0 } else { recurse(depth + 1) + frame.iter().sum::<u64>() }
 }
 
 fn handle(signal: i32, handler: libc::sighandler_t) -> Result<()> {

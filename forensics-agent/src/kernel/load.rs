@@ -194,11 +194,13 @@ impl Kernel {
         hook: Hook,
     ) -> Result<Self, LoadError> {
         let have_task_pt_regs = u64::from(types.have_task_pt_regs);
+        let exit_group = libc::SYS_exit_group;
         let log_level = log.map_or(0, |level| level as u8);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("OFFSETS", &types.offsets, true)
             .override_global("HAVE_TASK_PT_REGS", &have_task_pt_regs, true)
+            .override_global("EXIT_GROUP", &exit_group, true)
             .override_global("CONFIG", &config, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("WATCHED", watch_pages::needed())

@@ -12,12 +12,18 @@ struct Registers {
     /// Bytes from the member that BTF names to the argument, for arguments that live in an array.
     arg_shift: [u32; 4],
     ip: &'static str,
+    sp: &'static str,
 }
 
 /// `arch/x86/include/asm/ptrace.h`; the system call ABI of `entry_64.S`.
 #[cfg(target_arch = "x86_64")]
-const REGISTERS: Registers =
-    Registers { syscall: "orig_ax", args: ["di", "si", "dx", "r10"], arg_shift: [0, 0, 0, 0], ip: "ip" };
+const REGISTERS: Registers = Registers {
+    syscall: "orig_ax",
+    args: ["di", "si", "dx", "r10"],
+    arg_shift: [0, 0, 0, 0],
+    ip: "ip",
+    sp: "sp",
+};
 
 /// `arch/arm64/include/asm/ptrace.h`; `x0` is overwritten by the result, `orig_x0` is not.
 #[cfg(target_arch = "aarch64")]
@@ -26,6 +32,7 @@ const REGISTERS: Registers = Registers {
     args: ["orig_x0", "regs", "regs", "regs"],
     arg_shift: [0, 8, 16, 24],
     ip: "pc",
+    sp: "sp",
 };
 
 /// Bytes of a kernel stack where BTF does not tell: four pages of 4 KiB (`THREAD_SIZE_ORDER` 2 on x86_64, `MIN_THREAD_SHIFT`
@@ -56,6 +63,9 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
             _ => Ok(ABSENT),
         }
     };
+    // arch/x86/include/asm/processor.h; other architectures keep what their own processors say.
+    let exception =
+        |member: &str| if cfg!(target_arch = "x86_64") { may("task_struct", member) } else { Ok(ABSENT) };
     Ok(Offsets {
         task_pid: must("task_struct", "pid")?,
         task_tgid: must("task_struct", "tgid")?,
@@ -127,6 +137,8 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
         regs_arg2: argument(2)?,
         regs_arg3: argument(3)?,
         regs_ip: must("pt_regs", REGISTERS.ip)?,
-        reserved: 0,
+        regs_sp: must("pt_regs", REGISTERS.sp)?,
+        thread_trap: exception("thread.trap_nr")?,
+        thread_error: exception("thread.error_code")?,
     })
 }

@@ -14,11 +14,11 @@ use forensics_incident::{
     signals,
 };
 
-use super::{processes::Processes, symbols::Symbols};
+use super::{faults, processes::Processes, symbols::Symbols};
 use crate::host::syscalls;
 use crate::kernel::{
     mechanism::{self, Classification, Current},
-    records::{ExitEvent, SignalEvent},
+    records::{self, ExitEvent, SignalEvent},
 };
 
 /// Kinds of identical signals that are followed for one target.
@@ -89,7 +89,7 @@ impl Enricher {
                     .collect::<Vec<_>>()
             });
         let args = args.filter(|args| !args.is_empty());
-        let is_fault = event.code > 0 && event.code < 0x80 && signals::is_fault(event.signal);
+        let is_fault = faults::is_fault(event);
         let signal = Signal {
             ts: self.unix(event.boot_ns),
             boot_ns: event.boot_ns,
@@ -109,7 +109,10 @@ impl Enricher {
                 .siginfo
                 .filter(|_| is_fault)
                 .and_then(|info| info.get(SI_FIELDS_WORD).copied()),
+            fault_access: faults::access(event),
             instruction_pointer: event.user_ip.filter(|_| is_fault),
+            stack_pointer: event.user_sp.filter(|_| is_fault),
+            code_location: None,
             forbidden_syscall: event.siginfo.and_then(|info| forbidden_syscall(event, &info)),
             claimed_pid,
             relayed: None,
@@ -153,6 +156,8 @@ impl Enricher {
             tracer: Some(event.task.tracer)
                 .filter(|&pid| pid != 0)
                 .and_then(|pid| self.processes.by_pid(pid)),
+            thread: records::text(&event.task.comm),
+            caller: event.caller.clone(),
             kernel_stack,
             signals_seen: event.signals,
             folds: self.take_folds(event.task.tgid),

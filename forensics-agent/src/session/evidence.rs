@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use forensics_incident::{
-    model::{Facts, Limits, Mechanism, Missing, OutcomeKind, Process, Signal},
+    model::{CodeLocation, Facts, Limits, Mechanism, Missing, OutcomeKind, Process, Signal},
     signals::{SIGKILL, SIGSYS},
 };
 
@@ -57,6 +57,7 @@ impl Evidence {
     pub(super) fn complete(&mut self, facts: &mut Facts, decisive: Option<usize>) {
         let pid = facts.target.pid;
         facts.pressure = Some(self.pressures.take(&facts.target));
+        let index = decisive;
         let decisive = decisive.and_then(|index| facts.signals.get(index));
         let mechanism = decisive.map(|signal| signal.mechanism);
         if decisive.is_some_and(is_about_a_limit) {
@@ -64,6 +65,9 @@ impl Evidence {
         }
         if facts.outcome.kind != OutcomeKind::Killed {
             return;
+        }
+        if mechanism == Some(Mechanism::Fault) {
+            self.complete_location(facts, index);
         }
         let by_oom = mechanism == Some(Mechanism::Oom);
         // Strict mode and the end of a thread raise no signal.
@@ -77,6 +81,23 @@ impl Evidence {
             }),
             _ => {}
         }
+    }
+
+    /// Where a fault was, from the kernel log when the process had let go of its memory before it was looked at.
+    fn complete_location(&mut self, facts: &mut Facts, index: Option<usize>) {
+        let Some(signal) = index.and_then(|index| facts.signals.get_mut(index)) else { return };
+        let Ok(log) = &mut self.log else { return };
+        if signal.code_location.is_some() {
+            return;
+        }
+        signal.code_location = log.fault(signal.target_tid).map(|location| CodeLocation {
+            // The log has the name alone.
+            file: location.file.map(|name| match facts.target.exe.as_deref() {
+                Some(exe) if exe.rsplit('/').next() == Some(&name) => exe.to_owned(),
+                _ => name,
+            }),
+            ..location
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use forensics_incident::{
     model::{Process, ProcessKey},
 };
 
-use super::{Progress, Session};
+use super::{Progress, Session, faults};
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, ForkEvent, Record, SignalEvent};
 
 impl<W: Write> Session<W> {
@@ -27,8 +27,10 @@ impl<W: Write> Session<W> {
     }
 
     fn signal(&mut self, event: &SignalEvent, progress: &mut Progress) -> io::Result<()> {
+        let code_location = faults::location(event);
         let known = self.targets.get(&event.target.tgid);
         let mut record = self.enricher.signal(event, known);
+        record.signal.code_location = code_location;
         record.signal.relayed = self.relays.received_before(&record.signal, &record.target);
         self.relays.remember(&record.target, &record.signal);
         if self.relays.contains(event.target.tgid) {

@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod enrich;
 mod evidence;
+mod faults;
 mod host;
 mod intake;
 mod kills;

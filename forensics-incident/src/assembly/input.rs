@@ -89,6 +89,10 @@ pub struct ExitRecord {
     pub tid: u32,
     /// Who traced it then.
     pub tracer: Option<Process>,
+    /// Its name.
+    pub thread: String,
+    /// Id and name of the thread that called `exit_group(2)`, when one did.
+    pub caller: Option<(u32, String)>,
     /// Kernel functions on its stack, innermost first.
     pub kernel_stack: Vec<String>,
     /// Signals at this target that the kernel counted since it became one; none when it was not counted.

@@ -142,7 +142,7 @@ impl Target {
         let missing = self.missing();
         let markers =
             self.markers_at(entry.map_or(ending.boot_ns, |entry| entry.signal.last_ns().min(ending.boot_ns)));
-        let outcome = outcome(ending, ts, after_s);
+        let outcome = outcome(ending, self.process.start_boot_ns, ts, after_s);
         let lost = Lost { records: self.ledger.lost(ending.exit.and_then(|exit| exit.signals_seen)) };
         let closed = Closed {
             group_id,
@@ -198,20 +198,27 @@ fn with_markers(mut context: Context, markers: &[Marker]) -> Context {
 }
 
 /// The end in the words of the record.
-fn outcome(ending: &Ending<'_>, ts: f64, after_s: Option<f64>) -> Outcome {
+fn outcome(ending: &Ending<'_>, start_boot_ns: u64, ts: f64, after_s: Option<f64>) -> Outcome {
     let signal_num = ending.signal();
     let exit = ending.exit;
     let exited = exit.filter(|_| ending.kind == OutcomeKind::Exited);
+    let caller = exited.and_then(|exit| exit.caller.as_ref());
+    let last = exit.map(|exit| (exit.tid, &exit.thread));
+    let (exit_tid, exit_thread) = caller.map(|(tid, name)| (*tid, name)).or(last).unzip();
+    let lived_ns = ending.boot_ns.checked_sub(start_boot_ns).filter(|_| start_boot_ns != 0);
     Outcome {
         kind: ending.kind,
         signal: signal_num.map(signals::name),
         signal_num,
         exit_code: exited.and_then(|exit| i32::try_from((exit.wait_status >> 8) & 0xff).ok()),
         core_dumped: signal_num.is_some() && exit.is_some_and(|exit| exit.wait_status & 0x80 != 0),
-        exit_tid: exit.map(|exit| exit.tid),
         tracer: exit.and_then(|exit| exit.tracer.clone()),
+        exit_tid,
+        exit_thread: exit_thread.filter(|name| !name.is_empty()).cloned(),
+        exit_called: caller.is_some(),
         kernel_stack: exit.map(|exit| exit.kernel_stack.clone()).unwrap_or_default(),
         ts,
+        lived_s: lived_ns.map(|ns| ns as f64 / 1e9),
         after_s,
     }
 }

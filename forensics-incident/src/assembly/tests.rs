@@ -75,6 +75,8 @@ impl Drive {
             wait_status,
             tid: target.pid,
             tracer: None,
+            thread: "nginx".to_owned(),
+            caller: (wait_status & 0x7f == 0).then(|| (target.pid + 1, "worker".to_owned())),
             kernel_stack: vec!["do_exit".to_owned()],
             signals_seen,
             folds,

@@ -4,6 +4,7 @@
 //! [`Facts::missing`]. Times are Unix seconds (`ts`) or `CLOCK_BOOTTIME` nanoseconds (`boot_ns`).
 
 mod context;
+mod fault;
 mod incident;
 mod kernel_log;
 mod kill;
@@ -21,6 +22,7 @@ mod unit_result;
 mod verdict;
 
 pub use context::{Context, ProcessSummary};
+pub use fault::{CodeLocation, FaultAccess};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
 pub use kernel_log::{Consumer, KernelLog, OomReport, SeccompReport};
 pub use kill::{EarlierHolder, Kill, Pidfile, ProcessGroup, SuspendedBy, Suspension};

@@ -19,17 +19,26 @@ pub struct Outcome {
     /// A core dump was written.
     #[serde(default)]
     pub core_dumped: bool,
-    /// The last thread to end.
+    /// The thread that called `exit_group(2)` for the process; the last one to end when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_tid: Option<u32>,
-    /// Who traced that thread when it ended.
+    /// Name of that thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_thread: Option<String>,
+    /// It called `exit_group(2)`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit_called: bool,
+    /// Who traced the last thread when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracer: Option<Process>,
-    /// Kernel functions on the stack of that thread when it ended, innermost first.
+    /// Kernel functions on the stack of the last thread when it ended, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_stack: Vec<String>,
     /// Unix time of the end (or of the close of the window), seconds.
     pub ts: f64,
+    /// Seconds from its start to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lived_s: Option<f64>,
     /// Seconds from the decisive signal to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_s: Option<f64>,

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Process;
+use super::{CodeLocation, FaultAccess, Process};
 
 /// One signal that was generated for the target, as the kernel saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,15 @@ pub struct Signal {
     /// The address that a fault or a seccomp trap was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_address: Option<u64>,
+    /// What the faulting instruction did with the memory at that address, where the processor says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_access: Option<FaultAccess>,
+    /// User-space stack pointer of the faulting thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_pointer: Option<u64>,
+    /// In which file the faulting instruction is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_location: Option<CodeLocation>,
     /// User-space instruction pointer of the faulting thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instruction_pointer: Option<u64>,

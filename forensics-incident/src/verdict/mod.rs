@@ -8,6 +8,8 @@ mod actors;
 mod announcement;
 mod case;
 mod evidence;
+mod exit_codes;
+mod fault;
 mod grace;
 mod groups;
 mod kernel;

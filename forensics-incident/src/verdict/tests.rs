@@ -5,10 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::model::{
-    Context, Incident, Lost, Marker, MarkerKind, Mechanism, Outcome, OutcomeKind, Process, Scope, SendResult,
-    SiCode, Signal,
+    CodeLocation, Context, FaultAccess, Incident, Lost, Marker, MarkerKind, Mechanism, Outcome, OutcomeKind,
+    Process, Scope, SendResult, SiCode, Signal,
 };
-use crate::model::{KernelLog, OomReport, SeccompReport};
+use crate::model::{KernelLog, OomReport, Pressure, Reading, SeccompReport};
 use crate::sample::{BOOT, incident};
 use crate::text::escape;
 
@@ -151,6 +151,13 @@ fn plain_signal() -> BoxedStrategy<Signal> {
                 current,
                 kernel_stack,
                 fault_address: Some(repeated),
+                fault_access: Some(FaultAccess::Write),
+                stack_pointer: last_boot_ns,
+                code_location: Some(CodeLocation {
+                    file: Some(foreign.clone()),
+                    offset: last_boot_ns,
+                    memory: Some(foreign.clone()),
+                }),
                 instruction_pointer: Some(boot_ns),
                 forbidden_syscall: Some(foreign),
                 claimed_pid,
@@ -181,10 +188,13 @@ fn facts() -> BoxedStrategy<Facts> {
                 signal_num,
                 exit_code,
                 core_dumped: lost % 2 == 1,
-                exit_tid: None,
                 tracer: None,
+                exit_tid: signal_num,
+                exit_thread: Some(path.clone()),
+                exit_called: lost % 3 == 1,
                 kernel_stack: stack,
                 ts,
+                lived_s: after_s,
                 after_s,
             };
             let oom = OomReport { cgroup: Some(path.clone()), is_cgroup: true, ..OomReport::default() };
@@ -201,6 +211,7 @@ fn facts() -> BoxedStrategy<Facts> {
             };
             Facts {
                 outcome,
+                pressure: Some(pressure(ts, u64::from(lost))),
                 lost: Lost { records: u64::from(lost) },
                 markers: vec![marker],
                 kernel_log: Some(KernelLog { oom: Some(oom), seccomp: Some(report) }),
@@ -209,6 +220,12 @@ fn facts() -> BoxedStrategy<Facts> {
             }
         })
         .boxed()
+}
+
+/// Readings that may contradict each other.
+fn pressure(ts: f64, count: u64) -> Pressure {
+    let reading = |ts, oom_kills| Some(Reading { ts, oom_kills: Some(oom_kills), ..Reading::default() });
+    Pressure { before: reading(ts, count % 3), request: None, end: reading(-ts, count % 2) }
 }
 
 /// A line that a terminal shows as it stands.

@@ -1,8 +1,9 @@
-//! What the kernel log says of deaths: reports of the out-of-memory killer and of seccomp.
+//! What the kernel log says of deaths: reports of the out-of-memory killer, of seccomp and of processor exceptions.
 //!
 //! The log is opened before anything is watched, at its end, and read when a death asks for it: there is nothing to
 //! wake up for in between, and the kernel's ring holds what nobody has read yet.
 
+mod faults;
 mod oom;
 mod seccomp;
 
@@ -12,13 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use forensics_incident::model::KernelLog;
+use forensics_incident::model::{CodeLocation, KernelLog};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, SeekFrom},
     io::Errno,
 };
 
+use faults::FaultReports;
 use oom::OomReports;
 use seccomp::SeccompReports;
 
@@ -38,6 +40,7 @@ pub struct KernelLogReader {
     buffer: Vec<u8>,
     oom: OomReports,
     seccomp: SeccompReports,
+    faults: FaultReports,
 }
 
 impl KernelLogReader {
@@ -55,6 +58,7 @@ impl KernelLogReader {
             buffer: vec![0; RECORD],
             oom: OomReports::default(),
             seccomp: SeccompReports::default(),
+            faults: FaultReports::default(),
         })
     }
 
@@ -69,6 +73,12 @@ impl KernelLogReader {
         self.read();
         let found = self.seccomp.take(pid);
         found.map(|seccomp| KernelLog { oom: None, seccomp: Some(seccomp) })
+    }
+
+    /// In which file the log says that thread `tid` had its last exception, which is written before its signal.
+    pub fn fault(&mut self, tid: u32) -> Option<CodeLocation> {
+        self.read();
+        self.faults.take(tid)
     }
 
     fn wait_for<T>(&mut self, look: impl Fn(&mut Self) -> Option<T>) -> Option<T> {
@@ -99,6 +109,7 @@ impl KernelLogReader {
                     if let Some(line) = text_of_kernel(&record) {
                         self.oom.line(line);
                         self.seccomp.line(line);
+                        self.faults.line(line);
                     }
                 }
                 // The record was overwritten meanwhile, and the next read continues behind it.
@@ -147,11 +158,14 @@ mod tests {
         #[test]
         fn any_line_is_refused_or_read(line in ".{0,160}") {
             let (mut oom, mut seccomp) = (OomReports::default(), SeccompReports::default());
-            for start in ["", "memory: usage ", "oom-kill:", "Killed process ", "[ ", "audit: type=1326 "] {
+            let mut faults = FaultReports::default();
+            let starts = ["", "memory: usage ", "oom-kill:", "Killed process ", "[ ", "audit: type=1326 ", "traps: ", "x[1]: segfault at "];
+            for start in starts {
                 let line = format!("{start}{line}");
                 let _ = text_of_kernel(&line);
                 oom.line(&line);
                 seccomp.line(&line);
+                faults.line(&line);
             }
         }
     }

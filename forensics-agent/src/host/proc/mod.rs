@@ -9,6 +9,7 @@ mod cmdline;
 mod dir;
 mod environ;
 mod list;
+mod maps;
 mod process;
 mod stat;
 mod status;
@@ -20,6 +21,7 @@ pub use cmdline::{CMDLINE_CAP, Cmdline};
 pub use dir::{ProcDir, ProcError};
 pub use environ::Environ;
 pub use list::{PidNamespace, exists, list_pids, pid_namespace};
+pub use maps::location;
 pub use process::{
     ANCESTORS_MAX, Forebears, read_process, read_process_alone, read_process_among, read_process_noting,
 };

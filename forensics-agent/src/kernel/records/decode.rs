@@ -108,6 +108,8 @@ fn signal(bytes: &[u8]) -> Result<SignalEvent, DecodeError> {
         siginfo: has(signal_flags::HAVE_SIGINFO).then_some(record.siginfo),
         syscall: has(signal_flags::HAVE_REGS).then_some((record.syscall_nr, record.syscall_args)),
         user_ip: has(signal_flags::HAVE_REGS).then_some(record.user_ip),
+        user_sp: has(signal_flags::HAVE_REGS).then_some(record.user_sp),
+        trap: has(signal_flags::HAVE_TRAP).then_some((record.trap, record.trap_error)),
         target: record.target,
         current: record.current,
         signal: record.signal,
@@ -133,6 +135,7 @@ fn exit(bytes: &[u8]) -> Result<ExitEvent, DecodeError> {
         signals: (record.signals != u64::MAX).then_some(record.signals),
         wait_status: (record.status_missing == 0).then_some(record.wait_status),
         target_flags: record.target_flags,
+        caller: (record.caller.tid != 0).then(|| (record.caller.tid, text(&record.caller.comm))),
         stack: taken("stack", &record.stack[..MAX_EXIT_FRAMES], record.frame_count)?.to_vec(),
     })
 }

@@ -54,6 +54,10 @@ pub struct SignalEvent {
     pub syscall: Option<(i64, [u64; 4])>,
     /// User-space instruction pointer of `current`.
     pub user_ip: Option<u64>,
+    /// User-space stack pointer of `current`.
+    pub user_sp: Option<u64>,
+    /// The last processor exception of the target thread and what the processor said of it, for signals of the kernel.
+    pub trap: Option<(u64, u64)>,
     /// The process that the signal is for.
     pub target: TaskInfo,
     /// The process that was running.
@@ -91,6 +95,8 @@ pub struct ExitEvent {
     pub wait_status: Option<u32>,
     /// `target_flags` bits.
     pub target_flags: u32,
+    /// Id and name of the thread that called `exit_group(2)`, when one did.
+    pub caller: Option<(u32, String)>,
     /// Return addresses in the kernel, innermost first.
     pub stack: Vec<u64>,
 }

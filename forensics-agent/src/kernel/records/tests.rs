@@ -78,7 +78,17 @@ fn what_is_flagged_as_unread_is_absent() {
         record.wait_status = 9;
     });
     let Ok((_, Record::Exit(event))) = decode(&bytes) else { panic!("it is an exit") };
-    assert_eq!((event.signals, event.wait_status), (None, None));
+    assert_eq!((event.signals, event.wait_status, event.caller), (None, None, None));
+}
+
+#[test]
+fn who_called_for_the_end() {
+    let bytes = record::<ExitRecord>(Kind::Exit, |record| {
+        record.caller.tid = 43;
+        record.caller.comm[..7].copy_from_slice(b"worker\0");
+    });
+    let Ok((_, Record::Exit(event))) = decode(&bytes) else { panic!("it is an exit") };
+    assert_eq!(event.caller, Some((43, "worker".to_owned())));
 }
 
 #[test]

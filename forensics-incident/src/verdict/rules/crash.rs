@@ -4,12 +4,9 @@ use crate::text::span;
 
 use super::super::case::{Case, verdict};
 use super::super::evidence;
+use super::super::fault;
 use super::super::last_words::last_words;
 use super::super::lineage::link;
-
-/// Addresses below this are a null pointer with an offset (the kernel maps nothing there,
-/// `vm.mmap_min_addr`).
-const NULL_PAGE: u64 = 0x1000;
 
 /// The program failed: a processor exception, or `abort(3)`.
 ///
@@ -19,7 +16,7 @@ pub(super) fn crash(case: &Case<'_>) -> Option<Verdict> {
     let signal = case.decisive.filter(|_| case.was_killed())?;
     let name = case.target_name();
     let reason = reason(case, signal)?;
-    let summary = format!("{name} crashed with {}: {reason}.", signal.signal);
+    let summary = format!("{name} crashed with {}{}: {reason}.", signal.signal, fault::place(signal));
     let mut verdict = verdict(Cause::Crash, Intent::Fault, case.confidence(), summary);
     if signal.mechanism != Mechanism::MemoryFailure {
         verdict.culprit = Some(case.target().clone());
@@ -48,7 +45,7 @@ pub(super) fn crash(case: &Case<'_>) -> Option<Verdict> {
 fn reason(case: &Case<'_>, signal: &Signal) -> Option<String> {
     let crashes = matches!(signal.signal_num, SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP);
     match signal.mechanism {
-        Mechanism::Fault if crashes => Some(fault(signal)),
+        Mechanism::Fault if crashes => Some(fault::reason(signal)),
         Mechanism::ExecFailure => Some("execve(2) failed when its old program was already gone".to_owned()),
         Mechanism::MemoryFailure => Some("its memory has a hardware error".to_owned()),
         _ if signal.signal_num == SIGABRT && case.own_signal().is_some() => {
@@ -58,35 +55,9 @@ fn reason(case: &Case<'_>, signal: &Signal) -> Option<String> {
     }
 }
 
-/// What a processor exception was about, by the `si_code` that the fault path of the kernel sets.
-fn fault(signal: &Signal) -> String {
-    let at = signal
-        .fault_address
-        .map_or_else(|| "an address".to_owned(), |address| format!("address {address:#x}"));
-    let null = signal.fault_address.is_some_and(|address| address < NULL_PAGE);
-    match signal.si_code.0.as_str() {
-        "SEGV_MAPERR" if null => format!("it used a null pointer ({at})"),
-        "SEGV_MAPERR" => format!("it used {at}, where it has no memory"),
-        "SEGV_ACCERR" => format!("it used {at} in a way that the memory there does not permit"),
-        "BUS_ADRERR" => {
-            format!("it used {at} in a mapped file that has no data there (cut short, or unreadable)")
-        }
-        "BUS_ADRALN" => format!("it used {at}, which is not aligned"),
-        "FPE_INTDIV" => "it divided by zero".to_owned(),
-        _ => match signal.signal_num {
-            SIGSEGV | SIGBUS => "it used memory that it may not use".to_owned(),
-            SIGILL => "it reached an instruction that the processor does not have".to_owned(),
-            SIGFPE => "its arithmetic failed".to_owned(),
-            _ => "it ran into a breakpoint that no debugger handled".to_owned(),
-        },
-    }
-}
-
 fn facts(case: &Case<'_>, signal: &Signal) -> Vec<String> {
     let mut said = evidence::of_signal(case, signal);
-    if let Some(pointer) = signal.instruction_pointer {
-        said.push(format!("The instruction was at {pointer:#x}, in thread {}.", signal.target_tid));
-    }
+    said.extend(fault::instruction(signal));
     if let Some(age) = case.age_s(signal.boot_ns) {
         said.push(format!("It had been running for {}.", span(age)));
     }

@@ -1,15 +1,17 @@
 use crate::model::{Cause, Confidence, Intent, OutcomeKind, RuledOut, Verdict};
-use crate::signals;
+use crate::text::span;
 
-use super::super::case::{Case, verdict};
+use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
+use super::super::exit_codes::{Meaning, impostor, meaning};
 use super::super::last_words::last_words;
 use super::super::lineage::link;
 
 /// It called `exit(2)`, and no signal led to that.
 ///
-/// Evidence: the wait status. Statuses from 129 on look like deaths by a signal, and are not: shells and
-/// runtimes return 128+N for a child that died of signal N. Must not match an exit after a handled signal.
+/// Evidence: the wait status, and the thread that called for the end. What a status means is convention, told with its
+/// source. Statuses from 129 on look like deaths by a signal, and are not: shells and runtimes return 128+N for a child
+/// that died of signal N. Must not match an exit after a handled signal.
 pub(super) fn exit(case: &Case<'_>) -> Option<Verdict> {
     let outcome = &case.facts.outcome;
     if outcome.kind != OutcomeKind::Exited || case.decisive.is_some() {
@@ -17,8 +19,12 @@ pub(super) fn exit(case: &Case<'_>) -> Option<Verdict> {
     }
     let name = case.target_name();
     let impostor = outcome.exit_code.and_then(impostor);
-    let summary = match (&impostor, outcome.exit_code) {
-        (Some(signal), Some(code)) => {
+    let meaning = outcome.exit_code.and_then(|code| meaning(code, case.target()));
+    let summary = match (&meaning, &impostor, outcome.exit_code) {
+        (Some(Meaning { label, .. }), _, _) => {
+            format!("{name} {} by itself ({label}); no signal led to it.", case.exited())
+        }
+        (None, Some(signal), Some(code)) => {
             let number = code - 128;
             format!(
                 "{name} exited by itself with status {code}; it was not killed by {signal}, though 128+{number} looks like it."
@@ -29,21 +35,22 @@ pub(super) fn exit(case: &Case<'_>) -> Option<Verdict> {
     let mut verdict = verdict(Cause::Exit, Intent::Unknown, Confidence::Certain, summary);
     verdict.culprit = Some(case.target().clone());
     verdict.chain = vec![link(name, &case.exited(), "by itself".to_owned())];
-    verdict.evidence.push("Its wait status says that it called exit(2).".to_owned());
-    verdict.evidence.extend(last_words(case));
-    if let Some(signal) = impostor {
-        verdict.evidence.push(format!(
-            "A process that dies of {signal} has the signal in its wait status, not an exit status."
-        ));
-        verdict.advice = Some(format!(
-            "Look at what it started: a shell exits with 128+N when a child of it died of signal N, here perhaps of {signal}."
-        ));
+    verdict.evidence.push(caller(case));
+    match (&meaning, impostor) {
+        (Some(Meaning { says, .. }), _) => verdict.evidence.push(says.clone()),
+        (None, Some(signal)) => {
+            verdict.evidence.push(format!(
+                "A process that dies of {signal} has the signal in its wait status, not an exit status."
+            ));
+            verdict.advice = Some(format!(
+                "Look at what it started: a shell exits with 128+N when a child of it died of signal N, here perhaps of {signal}."
+            ));
+        }
+        (None, None) => {}
     }
+    verdict.evidence.extend(last_words(case));
+    verdict.evidence.extend(outcome.lived_s.map(|lived| format!("It had been running for {}.", span(lived))));
     verdict.evidence.extend(evidence::unblamed(case));
-    verdict.ruled_out.push(RuledOut {
-        cause: Cause::Oom,
-        because: "the out-of-memory killer's SIGKILL cannot end in an exit status".to_owned(),
-    });
     if case.facts.signals.is_empty() && case.facts.lost.records == 0 {
         let because = "no signal at it was recorded and none was lost".to_owned();
         verdict.ruled_out.push(RuledOut { cause: Cause::ExternalKill, because });
@@ -51,10 +58,22 @@ pub(super) fn exit(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The signal that an exit status seems to speak of.
-fn impostor(code: i32) -> Option<String> {
-    let number = u32::try_from(code.checked_sub(128)?).ok()?;
-    (1..=64).contains(&number).then(|| signals::name(number))
+/// Who called for the end, as far as the kernel recorded it.
+fn caller(case: &Case<'_>) -> String {
+    let outcome = &case.facts.outcome;
+    let name = outcome.exit_thread.as_deref().map_or_else(String::new, |name| format!(" ({})", quote(name)));
+    match outcome.exit_tid {
+        Some(tid) if outcome.exit_called && tid == case.target().pid => {
+            "Its main thread called exit_group(2), which ends the whole process.".to_owned()
+        }
+        Some(tid) if outcome.exit_called => {
+            format!("Its thread {tid}{name} called exit_group(2), which ends the whole process.")
+        }
+        Some(tid) if tid != case.target().pid => {
+            format!("Its wait status says that it exited; its last thread to end was {tid}{name}.")
+        }
+        _ => "Its wait status says that it called exit(2).".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +110,27 @@ mod tests {
             let called_out = format!("was not killed by {}", signal.unwrap_or("SIG"));
             assert_eq!(verdict.summary.contains(&called_out), signal.is_some(), "{}", verdict.summary);
             assert_eq!(verdict.advice.is_some(), signal.is_some());
+        }
+    }
+
+    #[test]
+    fn who_called_for_the_end() {
+        for (tid, called, words) in [
+            (812, true, "Its main thread called exit_group(2)"),
+            (815, true, "Its thread 815 (`worker`) called exit_group(2), which ends the whole process."),
+            (815, false, "its last thread to end was 815 (`worker`)"),
+            (812, false, "Its wait status says that it called exit(2)."),
+        ] {
+            let mut facts = exited(nginx(), 100.0, 75, None, Vec::new());
+            facts.outcome.exit_tid = Some(tid);
+            facts.outcome.exit_thread = Some("worker".to_owned());
+            facts.outcome.exit_called = called;
+            facts.outcome.lived_s = Some(3.2);
+            let verdict = judge(&facts, Show::Cmdline);
+            let said = verdict.evidence.join("\n");
+            assert!(said.contains(words), "{said}");
+            assert!(said.contains("75 is EX_TEMPFAIL") && said.contains("running for 3.2 s"), "{said}");
+            assert!(verdict.summary.contains("status 75 by itself (EX_TEMPFAIL)"), "{}", verdict.summary);
         }
     }
 
