@@ -21,7 +21,7 @@ enum Blamed {
 
 use Blamed::{Itself, Nobody, Other};
 
-const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 22] = [
+const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 30] = [
     ("abort", Cause::Crash, Confidence::Certain, Itself, "it called abort()"),
     ("async-io", Cause::AsyncIo, Confidence::Certain, Itself, "asked for signals about a file or socket"),
     ("broken-pipe", Cause::BrokenPipe, Confidence::Certain, Itself, "nobody reads any more"),
@@ -56,6 +56,38 @@ const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 22] = [
     ("timeout-command", Cause::TimeoutCommand, Confidence::Certain, Other("timeout 2.5"), "after 2.5 s"),
     ("tracer-that-ends", Cause::Debugger, Confidence::Certain, Other("tracer_that_ends"), "its tracer"),
     ("tracer-that-injects", Cause::Debugger, Confidence::Likely, Other("tracer_that_injects"), "its tracer"),
+    ("host-shutdown", Cause::HostShutdown, Confidence::Certain, Nobody, "because the host powers off"),
+    (
+        "session-end",
+        Cause::SessionEnd,
+        Confidence::Likely,
+        Nobody,
+        "the manager of its user (`user@1072.service`)",
+    ),
+    (
+        "systemd-bound",
+        Cause::SystemdDependency,
+        Confidence::Likely,
+        Nobody,
+        "`database.service` ended by itself",
+    ),
+    (
+        "systemd-part-of",
+        Cause::SystemdDependency,
+        Confidence::Likely,
+        Nobody,
+        "`database.service` was stopped",
+    ),
+    ("systemd-runtime-limit", Cause::SystemdRuntimeLimit, Confidence::Certain, Nobody, "RuntimeMaxSec=1 s"),
+    (
+        "systemd-stop-timeout",
+        Cause::SystemdStopTimeout,
+        Confidence::Certain,
+        Nobody,
+        "TimeoutStopSec=2 s allows",
+    ),
+    ("systemd-watchdog", Cause::SystemdWatchdog, Confidence::Certain, Nobody, "within WatchdogSec=1 s"),
+    ("unit-exit", Cause::Exit, Confidence::Certain, Itself, "exited with status 3"),
 ];
 
 fn recorded(name: &str) -> Result<Incident, Box<dyn Error>> {

@@ -134,7 +134,10 @@ impl Process {
         };
         let by_name = self.name == "systemd" && (self.ppid == Some(1) || by_place());
         self.pid == 1
-            || self.exe.as_deref().map_or(by_name, |exe| systemd_path(exe) && self.program() == "systemd")
+            || self.exe.as_deref().map_or(by_name, |exe| {
+                // At the end of a shutdown it becomes another program.
+                systemd_path(exe) && matches!(self.program(), "systemd" | "systemd-shutdown")
+            })
     }
 }
 

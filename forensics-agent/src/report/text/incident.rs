@@ -1,5 +1,5 @@
 use forensics_incident::model::{
-    Facts, Incident, Link, Lost, Outcome, OutcomeKind, RuledOut, Signal, Timing, Verdict,
+    Facts, Incident, Link, Lost, Outcome, OutcomeKind, RuledOut, Signal, Timing, UnitResult, Verdict,
 };
 use forensics_incident::{shortage::shortage, text::span};
 
@@ -18,6 +18,35 @@ const PAGE: usize = 24;
 pub(super) fn also(facts: &Facts, style: Style) -> String {
     let text = format!("also ended by the same act: {}, {}", brief(&facts.target), ended(&facts.outcome));
     format!("{}\n", style.dim(&text))
+}
+
+/// What a manager made of an end whose verdict was printed; none when it made nothing of it.
+pub(super) fn settled(facts: &Facts, style: Style) -> Option<String> {
+    let result = facts.unit_result.as_ref()?;
+    let text = format!("{}  (incident {})", unit_result(facts, result), cut(&facts.id, 40));
+    Some(style.dim(&text))
+}
+
+/// What the manager made of it, in words.
+fn unit_result(facts: &Facts, result: &UnitResult) -> String {
+    let UnitResult { result, n_restarts, restarted, why_not, inactive_after_s: _, residual } = result;
+    let unit = facts.manager.as_ref().map_or("its unit", |manager| manager.unit.as_str());
+    let mut text = format!("{}: result {}", cut(unit, 60), cut(result, 40));
+    match (restarted, why_not) {
+        (true, _) => text.push_str(", started again"),
+        (false, Some(why)) => text.push_str(&format!(", not started again: {}", cut(why, LINE))),
+        (false, None) => text.push_str(", not started again"),
+    }
+    if let Some(count) = n_restarts.filter(|&count| count > 0) {
+        text.push_str(&format!("; {count} automatic restarts so far"));
+    }
+    if let [first, rest @ ..] = residual.as_slice() {
+        text.push_str(&format!("; still in its cgroup: {}", brief(first)));
+        if !rest.is_empty() {
+            text.push_str(&format!(" and {} more", rest.len()));
+        }
+    }
+    text
 }
 
 /// The whole verdict. JSON has what does not fit.
@@ -44,6 +73,7 @@ pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -
         Row::up_to(3, 2, "ruled out", |limit| first(&ruled_out, limit, |line| cut(line, LINE))),
         Row::whole("pressure", pressure),
         Row::whole("timing", facts.timing.iter().map(timing)),
+        Row::whole("unit", facts.unit_result.iter().map(|result| unit_result(facts, result))),
         Row::whole("advice", advice),
         Row::whole("gaps", gaps(facts)),
         Row::whole("incident", [style.dim(&cut(&facts.id, 40))]),

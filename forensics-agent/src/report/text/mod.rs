@@ -93,6 +93,14 @@ impl<W: Write> TextReporter<W> {
         let in_full = match known {
             // An update of one that its group's verdict stands for: still nothing to add.
             Some(Shown { in_full: false, cause, .. }) if *cause == verdict.cause => return Ok(()),
+            // What is new of it is told in a line.
+            Some(shown) if shown.cause == verdict.cause && facts.update.is_some() => {
+                if let Some(line) = incident::settled(facts, self.style) {
+                    return self.line(&line);
+                }
+                shown.in_full = true;
+                true
+            }
             Some(shown) => {
                 (shown.in_full, shown.cause) = (true, verdict.cause);
                 true

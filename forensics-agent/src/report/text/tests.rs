@@ -257,3 +257,26 @@ fn quiet_hides_progress_only() {
     reporter.incident(&pkill()).expect("a Vec takes all");
     assert!(!reporter.out.is_empty());
 }
+
+#[test]
+fn what_a_manager_made_of_an_end_is_one_line() {
+    let mut reporter = reporter(false);
+    let mut incident = pkill();
+    reporter.incident(&incident).expect("a Vec takes all");
+    incident.facts.update = Some(1);
+    incident.facts.unit_result = Some(forensics_incident::model::UnitResult {
+        result: "signal\u{1b}[2J".to_owned(),
+        n_restarts: Some(3),
+        restarted: true,
+        ..Default::default()
+    });
+    reporter.incident(&incident).expect("a Vec takes all");
+    let shown = text(reporter);
+    let last = shown.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("its unit: result signal\\x1b[2J, started again; 3 automatic restarts"),
+        "{shown}"
+    );
+    assert!(last.contains(&incident.facts.id), "{shown}");
+    assert_eq!(shown.matches("● ").count(), 1, "{shown}");
+}

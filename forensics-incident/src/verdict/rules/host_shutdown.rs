@@ -1,6 +1,8 @@
-use crate::model::{Cause, Confidence, ManagerMessage, Verdict};
+use crate::model::{Cause, Confidence, Intent, ManagerMessage, Verdict};
 
-use super::super::case::{Case, quote};
+use super::super::case::{Case, quote, verdict};
+use super::super::evidence;
+use super::super::lineage::chain;
 use super::super::word::{Word, quoted};
 
 /// Messages of logind (`systemd/sd-messages.h`): it begins a shutdown, and keys that it takes for the order to.
@@ -20,6 +22,9 @@ const LONG_S: f64 = 600.0;
 /// began. A key or button that logind names comes from outside of the system: a person at the machine, or the hypervisor
 /// by ACPI. Must not match a unit that is stopped on a host that stays up.
 pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
+    if let Some(verdict) = last_phase(case) {
+        return Some(verdict);
+    }
     let word = Word::of(case)?;
     let end = word.signal.ts;
     let of_logind = |message: &&ManagerMessage| {
@@ -72,6 +77,28 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
+/// What is left when all units are stopped gets its signals from what pid 1 has become (`src/shutdown/shutdown.c`).
+fn last_phase(case: &Case<'_>) -> Option<Verdict> {
+    let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
+    let sender = signal.sender.as_ref().filter(|sender| sender.is_service_manager())?;
+    // The kernel's name of it has 15 characters at most.
+    if !sender.name.starts_with("systemd-shutdow") {
+        return None;
+    }
+    let summary = format!(
+        "{} {} because the host shuts down: it was there when all units had been stopped, and pid {} ended what was left.",
+        case.target_name(),
+        if case.was_killed() { format!("was ended with {}", signal.signal) } else { case.ended_by(signal) },
+        sender.pid,
+    );
+    let mut verdict = verdict(Cause::HostShutdown, Intent::Automatic, case.confidence(), summary);
+    verdict.chain = chain(case, sender, signal);
+    verdict.evidence = evidence::of_signal(case, signal);
+    verdict.evidence.extend(evidence::earlier(case, signal));
+    verdict.ruled_out = evidence::ruled_out(signal, true);
+    Some(verdict)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +139,20 @@ mod tests {
             facts.manager.as_mut().unwrap().shutdown = Some(target.to_owned());
             assert!(judge(&facts, Show::Cmdline).summary.contains(words), "{target}");
         }
+    }
+
+    #[test]
+    fn the_last_phase() {
+        let mut last = systemd();
+        last.name = "systemd-shutdow".to_owned();
+        last.exe = Some("/usr/lib/systemd/systemd-shutdown".to_owned());
+        let facts = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, last.clone())]);
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::HostShutdown, Confidence::Certain));
+        last.pid = 4431;
+        last.exe = Some("/tmp/systemd-shutdown".to_owned());
+        let facts = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, last)]);
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill, "anyone may take the name");
     }
 
     #[test]

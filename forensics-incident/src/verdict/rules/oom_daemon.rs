@@ -1,9 +1,12 @@
-use crate::model::{Cause, Confidence, Intent, Mechanism, Verdict};
+use crate::model::{Cause, Confidence, Intent, ManagerMessage, Mechanism, Signal, Verdict};
 
 use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
 use super::super::lineage::chain;
+use super::super::word::quoted;
 
+/// The daemon logs what it did within this time, seconds: it kills process by process before.
+const WORD_S: f64 = 5.0;
 /// Daemons that end processes when memory runs short.
 const OOM_DAEMONS: [&str; 4] = ["earlyoom", "nohang", "oomd", "systemd-oomd"];
 
@@ -38,6 +41,7 @@ pub(super) fn oom_daemon(case: &Case<'_>) -> Option<Verdict> {
     verdict.culprit = Some(sender.clone());
     verdict.chain = chain(case, sender, signal);
     verdict.evidence = evidence::of_signal(case, signal);
+    verdict.evidence.extend(own_word(case, signal));
     verdict.evidence.extend(evidence::of_sender(case, sender));
     verdict.ruled_out = evidence::ruled_out(signal, false);
     verdict.advice = Some(format!(
@@ -46,12 +50,24 @@ pub(super) fn oom_daemon(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
+/// What systemd-oomd logged about it: which limit was passed, and by how much.
+fn own_word(case: &Case<'_>, signal: &Signal) -> Option<String> {
+    let messages = case.facts.manager.as_ref().map_or(&[][..], |manager| manager.messages.as_slice());
+    let fits = |message: &&ManagerMessage| {
+        message.identifier == "systemd-oomd"
+            && message.text.starts_with("Killed ")
+            && (message.ts - signal.ts).abs() <= WORD_S
+    };
+    messages.iter().filter(fits).last().map(|message| quoted(message, signal))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Process;
     use crate::sample::{kill, killed, nginx, process, signal};
     use crate::signals::{SIGKILL, SIGTERM};
+    use crate::verdict::word::tests::{said, with_word};
     use crate::verdict::{Show, judge};
 
     fn by(sender: Process) -> Verdict {
@@ -77,8 +93,20 @@ mod tests {
             ..process(500, "/lib/systemd/systemd-oomd")
         };
         let written = signal(99.9, SIGKILL, Mechanism::CgroupKill, Some(oomd));
-        let verdict = judge(&killed(nginx(), 100.0, SIGKILL, vec![written]), Show::Cmdline);
+        let text = "Killed /system.slice/nginx.service due to memory pressure for /system.slice being 65.00% > 60.00% for > 30s";
+        let word = ManagerMessage {
+            identifier: "systemd-oomd".to_owned(),
+            text: text.to_owned(),
+            ..said(99.95, "")
+        };
+        let facts = with_word(killed(nginx(), 100.0, SIGKILL, vec![written]), vec![word]);
+        let verdict = judge(&facts, Show::Cmdline);
         assert_eq!(verdict.cause, Cause::OomDaemon);
+        assert!(
+            verdict.evidence.iter().any(|said| said.contains("65.00% > 60.00%")),
+            "{:?}",
+            verdict.evidence
+        );
         assert!(verdict.summary.contains("was killed with its whole cgroup"), "{}", verdict.summary);
     }
 

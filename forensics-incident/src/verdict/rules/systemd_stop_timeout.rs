@@ -1,4 +1,5 @@
 use crate::model::{Cause, Confidence, Mechanism, RuledOut, Timeout, Verdict};
+use crate::shortage::shortage;
 use crate::signals::SIGKILL;
 use crate::text::span;
 
@@ -99,6 +100,9 @@ fn around(case: &Case<'_>, word: &Word<'_>, drain: Option<f64>) -> Vec<String> {
         let timeout =
             parent.timeout_stop.map_or_else(|| "a time that is not known".to_owned(), |t| t.to_string());
         said.push(format!("{} around it is itself given {timeout} to stop.", quote(&parent.unit)));
+    }
+    if let Some(shortage) = case.facts.pressure.as_ref().and_then(shortage) {
+        said.push(format!("The pressure that it was under: {shortage}."));
     }
     if word.signal.mechanism == Mechanism::CgroupKill {
         said.push("The manager killed the whole cgroup by one write to cgroup.kill.".to_owned());
