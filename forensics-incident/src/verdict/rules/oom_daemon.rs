@@ -58,7 +58,7 @@ fn own_word(case: &Case<'_>, signal: &Signal) -> Option<String> {
             && message.text.starts_with("Killed ")
             && (message.ts - signal.ts).abs() <= WORD_S
     };
-    messages.iter().filter(fits).last().map(|message| quoted(message, signal))
+    messages.iter().rfind(fits).map(|message| quoted(message, signal))
 }
 
 #[cfg(test)]
