@@ -12,8 +12,7 @@ use harness::{Skip, needs_root, test};
 const BUDGETS: &str = include_str!("budgets.toml");
 
 /// Everything that a program can do is asked of it, so that nothing is folded away before it is verified.
-const EVERYTHING: Config =
-    Config { record_mask: u64::MAX, unhandled_mask: u64::MAX, all: 1, watch_execs: 1, ..Config::NOTHING };
+const EVERYTHING: Config = Config { record_mask: u64::MAX, unhandled_mask: u64::MAX, all: 1, watch_execs: 1 };
 
 /// Programs, and of each the verified instructions and the bytes of its translation.
 type Sizes = BTreeMap<String, (u32, u32)>;
