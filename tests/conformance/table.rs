@@ -120,12 +120,13 @@ pub const SCENARIOS: &[Scenario] = &[
     // The kernel does not record who asked.
     raised(22, "whole", "sysrq_oom", SIGKILL, &["sysrq"], &["unknown"]).words("SysRq"),
     raised(51, "whole", "memory_failure", SIGBUS, &["memory-failure"], &["crash"]).words("hardware error"),
-    raised(23, "kin", "parent_process", SIGKILL, &["parent-death"], &["parent-death"]).words("parent"),
+    raised(23, "kin", "parent_process", SIGKILL, &["parent-death"], &["parent-death"])
+        .words("had sent SIGKILL to it"),
     raised(24, "kin", "parent_thread", SIGTERM, &["parent-death"], &["parent-death"]).words("thread"),
     raised(25, "kin", "namespace_init", SIGKILL, &["pid-namespace-exit"], &["pid-namespace-exit"])
         .words("namespace"),
     raised(25, "kin", "namespace_init_killed", SIGKILL, &["pid-namespace-exit"], &["pid-namespace-exit"])
-        .words("namespace"),
+        .words("had sent SIGKILL to it"),
     Scenario::killed(46, "kin", "debugger_kill", SIGKILL, &["kill", "tkill", "tgkill"], &["debugger"])
         .plainer(&["external-kill"])
         .needs(&["gdb"]),
@@ -143,12 +144,12 @@ pub const SCENARIOS: &[Scenario] = &[
     raised(27, "terminals", "terminal_closed", SIGHUP, &["tty-hangup"], &["terminal-hangup"])
         .words("closed by"),
     raised(27, "terminals", "terminal_program_killed", SIGHUP, &["tty-hangup"], &["terminal-hangup"])
-        .words("closed by"),
+        .words("had sent SIGKILL to it"),
     Scenario::killed(28, "terminals", "shell_passes_hangup_on", SIGHUP, &["kill"], &["terminal-hangup"])
         .needs(&["bash"])
         .words("passed the hangup on"),
     raised(29, "terminals", "leader_that_ends", SIGHUP, &["session-leader-exit"], &["terminal-hangup"])
-        .words("leader"),
+        .words("had sent SIGKILL to it"),
     raised(30, "terminals", "orphaned_group", SIGHUP, &["orphaned-pgrp"], &["terminal-hangup"])
         .words("was stopped"),
     raised(31, "terminals", "interrupt_key", SIGINT, &["tty-interrupt"], &["terminal-interrupt"]).words("^C"),

@@ -10,7 +10,9 @@ use harness::{PATIENCE, agent_command, test};
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let scenarios = SCENARIOS.iter().map(|scenario| test(scenario.name, || all_right(scenario)));
+    let scenarios = SCENARIOS
+        .iter()
+        .map(|scenario| test(&format!("scenario::{}", scenario.name), || all_right(scenario)));
     harness::main(scenarios.chain([test("marks", marks::marks)]).collect())
 }
 

@@ -2,12 +2,12 @@
 //!
 //! A wrapper (tini, sudo, a shell with a trap, `run` itself) is signalled and then signals the target. Whoever
 //! signalled the wrapper did it. So the ancestors of targets are watched as well: they make no incidents, but what was
-//! sent to them is remembered for a while.
+//! sent to them is remembered for a while. It also tells why an ancestor ended whose end had the kernel signal the target.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use forensics_incident::model::{Process, ProcessKey, Signal};
-use forensics_incident::signals::requests_termination;
+use forensics_incident::model::{Mechanism, Process, ProcessKey, Signal};
+use forensics_incident::signals::{SIGKILL, requests_termination};
 
 use crate::kernel::watch_map::WatchMap;
 
@@ -84,7 +84,7 @@ impl Relays {
     pub(super) fn remember(&mut self, receiver: &Process, signal: &Signal) {
         // Of a process with the number of a relay that has ended, nothing is known.
         let is_other = |relay: &Relay| !relay.key.is(receiver.key());
-        if self.watched.get(&receiver.pid).is_some_and(is_other) || !may_be_passed_on(signal) {
+        if self.watched.get(&receiver.pid).is_some_and(is_other) || !may_matter(signal) {
             return;
         }
         if self.received.len() == MAX_REMEMBERED {
@@ -93,27 +93,43 @@ impl Relays {
         self.received.push_back((receiver.key(), signal.clone()));
     }
 
-    /// What the sender of a signal had itself received shortly before: the same signal rather than another one.
+    /// What the sender of a signal had itself received shortly before (the same signal rather than another one), or the
+    /// process whose end had the kernel raise it (a SIGKILL rather than another one).
     pub(super) fn received_before(&self, signal: &Signal, target: &Process) -> Option<Box<Signal>> {
-        let sender = signal.sender.as_ref().filter(|sender| !sender.is(target))?;
-        if !signal.mechanism.is_user_sent() || sender.is_service_manager() {
+        let (process, likeliest) = if signal.mechanism.is_user_sent() {
+            (signal.sender.as_ref().filter(|sender| !sender.is_service_manager())?, signal.signal_num)
+        } else if comes_of_an_end(signal.mechanism) {
+            (signal.current.as_ref()?, SIGKILL)
+        } else {
             return None;
-        }
+        };
+        // Nobody lives to pass on a SIGKILL.
+        let fits = |received: &Signal| {
+            received.signal_num != SIGKILL || likeliest == SIGKILL && signal.sender.is_none()
+        };
         let lately = self.received.iter().rev().filter(|(receiver, received)| {
             let age = signal.boot_ns.checked_sub(received.boot_ns);
-            receiver.is(sender.key()) && age.is_some_and(|age| age <= WINDOW_NS) && hops(received) < MAX_HOPS
+            receiver.is(process.key())
+                && age.is_some_and(|age| age <= WINDOW_NS)
+                && fits(received)
+                && hops(received) < MAX_HOPS
         });
-        let (_, received) = lately.max_by_key(|(_, received)| received.signal_num == signal.signal_num)?;
-        Some(Box::new(received.clone()))
+        let (_, received) = lately.max_by_key(|(_, received)| received.signal_num == likeliest)?;
+        Some(Box::new(received.clone())).filter(|_| !process.is(target))
     }
 }
 
-/// True for what wrappers and supervisors pass on.
-fn may_be_passed_on(signal: &Signal) -> bool {
+/// True for what wrappers and supervisors pass on, and what ends them.
+fn may_matter(signal: &Signal) -> bool {
     /// `SIGUSR1` and `SIGUSR2`.
     const USER: [u32; 2] = [10, 12];
-    // Nobody lives to pass on a SIGKILL.
-    signal.signal_num != 9 && (requests_termination(signal.signal_num) || USER.contains(&signal.signal_num))
+    requests_termination(signal.signal_num) || USER.contains(&signal.signal_num)
+}
+
+/// True when the running process had the kernel raise the signal by its own end.
+fn comes_of_an_end(mechanism: Mechanism) -> bool {
+    use Mechanism::{ParentDeath, PidNamespaceExit, SessionLeaderExit, TtyHangup};
+    matches!(mechanism, ParentDeath | PidNamespaceExit | SessionLeaderExit | TtyHangup)
 }
 
 /// How often a signal was passed on before.

@@ -1,9 +1,12 @@
 //! What the rules for signals of the kernel share.
 
+use crate::attribution::arrived;
 use crate::model::{Cause, Confidence, Intent, Mechanism, Process, RuledOut, Signal, Verdict};
+use crate::signals::requests_termination;
+use crate::text::span;
 
 use super::actors::is_kernel_thread;
-use super::case::{Case, path, verdict};
+use super::case::{Case, by_what, path, seconds_between, verdict};
 use super::evidence;
 use super::lineage::link;
 
@@ -59,6 +62,29 @@ pub(super) fn begin_with(
 ) {
     verdict.culprit = Some(actor.clone());
     verdict.chain.insert(0, link(case.brief(actor), action, object.to_owned()));
+}
+
+/// Follows the chain one more step: who had ended the process whose end had the kernel raise the signal.
+///
+/// Only when something that ends processes had reached it shortly before; what else may have ended it was not seen.
+pub(super) fn follow(verdict: &mut Verdict, case: &Case<'_>, signal: &Signal, ended: &Process) {
+    let fatal = |before: &&Signal| arrived(before) && requests_termination(before.signal_num);
+    let Some(before) = signal.relayed.as_deref().filter(fatal) else { return };
+    let name = case.brief(ended);
+    let from = match &before.sender {
+        Some(sender) => format!("pid {} by {}", sender.pid, by_what(before)),
+        None => by_what(before),
+    };
+    let ago = seconds_between(before.boot_ns, signal.boot_ns).unwrap_or_default();
+    verdict.evidence.push(format!(
+        "{name} had itself received {} from {from}, {} before.",
+        before.signal,
+        span(ago)
+    ));
+    let Some(sender) = before.sender.as_ref().filter(|sender| !sender.is(ended)) else { return };
+    let told = verdict.summary.trim_end_matches('.').to_owned();
+    verdict.summary = format!("{told}; {} had sent {} to it just before.", case.actor(sender), before.signal);
+    verdict.chain.insert(0, link(case.brief(sender), &format!("sent {} to", before.signal), name));
 }
 
 #[cfg(test)]

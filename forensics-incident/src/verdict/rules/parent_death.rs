@@ -1,7 +1,7 @@
 use crate::model::{Cause, Intent, Mechanism, Verdict};
 
 use super::super::case::Case;
-use super::super::kernel::{begin_with, explain, passed, raised, running};
+use super::super::kernel::{begin_with, explain, follow, passed, raised, running};
 
 /// Its parent ended, and it had asked for a signal then (`PR_SET_PDEATHSIG`).
 ///
@@ -31,6 +31,9 @@ pub(super) fn parent_death(case: &Case<'_>) -> Option<Verdict> {
             }
             _ => format!("The whole process {} was ending.", parent.pid),
         });
+        if !only_a_thread {
+            follow(&mut verdict, case, signal, parent);
+        }
     }
     if only_a_thread {
         verdict.advice = Some(

@@ -1,7 +1,7 @@
 use crate::model::{Cause, Intent, Mechanism, Verdict};
 
 use super::super::case::Case;
-use super::super::kernel::{begin_with, explain, raised, running};
+use super::super::kernel::{begin_with, explain, follow, raised, running};
 
 /// The init of its pid namespace ended, and the kernel ended all others in it: the main process of a container.
 ///
@@ -17,6 +17,7 @@ pub(super) fn pid_namespace(case: &Case<'_>) -> Option<Verdict> {
     if let Some(init) = init {
         begin_with(&mut verdict, case, init, "ended, the init of", "its pid namespace");
         verdict.advice = Some(format!("Find out why pid {} ended: watch that process too.", init.pid));
+        follow(&mut verdict, case, signal, init);
     }
     Some(verdict)
 }
@@ -24,8 +25,8 @@ pub(super) fn pid_namespace(case: &Case<'_>) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{kill, killed, nginx};
-    use crate::signals::SIGKILL;
+    use crate::sample::{ignored, kill, killed, nginx, process};
+    use crate::signals::{SIGKILL, SIGTERM};
     use crate::verdict::kernel::tests::{death, judged, somebody};
     use crate::verdict::{Show, judge};
 
@@ -36,6 +37,27 @@ mod tests {
         assert_eq!((verdict.cause, verdict.culprit), (Cause::PidNamespaceExit, Some(somebody())));
         assert!(verdict.summary.contains("the init of its pid namespace, `somebody"), "{}", verdict.summary);
         assert_eq!(verdict.chain.len(), 2);
+    }
+
+    #[test]
+    fn who_killed_the_init_is_told() {
+        let mut facts = death(SIGKILL, Mechanism::PidNamespaceExit, &["zap_pid_ns_processes"], &somebody());
+        let killer = || process(5, "kill -9 77");
+        facts.signals[0].relayed = Some(Box::new(kill(99.899, SIGKILL, killer())));
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!(verdict.culprit, Some(somebody()));
+        assert!(
+            verdict
+                .summary
+                .ends_with("; `kill -9 77` (pid 5, user id 1000) had sent SIGKILL to it just before."),
+            "{}",
+            verdict.summary
+        );
+        assert_eq!(verdict.chain[0].actor, "`kill -9 77` (pid 5)");
+        assert_eq!(verdict.chain.len(), 3);
+        // What it ignored did not end it.
+        facts.signals[0].relayed = Some(Box::new(ignored(kill(99.899, SIGTERM, killer()))));
+        assert_eq!(judge(&facts, Show::Cmdline).chain.len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use crate::model::{Cause, Intent, Mechanism, Signal, Verdict};
 use crate::signals::{SIGINT, SIGQUIT};
 
 use super::super::case::{Case, quote};
-use super::super::kernel::{begin_with, explain, passed, raised, running};
+use super::super::kernel::{begin_with, explain, follow, passed, raised, running};
 
 /// Its terminal: a key was typed, the terminal went away, the leader of its session ended, or its stopped process
 /// group was orphaned.
@@ -64,6 +64,7 @@ pub(super) fn terminal(case: &Case<'_>) -> Option<Verdict> {
     let mut verdict = explain(case, signal, cause, intent, &reason);
     if let (Some(actor), Some(action)) = (actor, action) {
         begin_with(&mut verdict, case, actor, action, &format!("the terminal{tty}"));
+        follow(&mut verdict, case, signal, actor);
     }
     if let Some(session) = target.session {
         verdict.evidence.push(match session == target.pid {
