@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{guest, image, scratch};
-use crate::{command, workspace};
+use crate::{command, dist, workspace};
 
 /// Where the scripts of tests are, from the root of the workspace.
 const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
@@ -16,6 +16,8 @@ const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
 const WITH_CONTAINERS: [&str; 1] = ["containers"];
 /// The test program whose tests take a reboot.
 const WITH_REBOOT: &str = "shutdown";
+/// The test program that needs the Debian package.
+const WITH_PACKAGE: &str = "package";
 /// Room on the disk, MiB. It is sparse.
 const SIZE: u32 = 1024;
 
@@ -75,6 +77,10 @@ pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
     if let Some(unknown) = programs.iter().find(|name| !tests.contains(name)) {
         bail!("there is no test program {unknown}; there are {}", tests.join(", "));
     }
+    if tree.join("deps").join(WITH_PACKAGE).exists() {
+        let package = dist::package(&tree.join("forensics-agent"))?;
+        fs::copy(package, tree.join("forensics-agent.deb"))?;
+    }
     let packed = fs::read_dir(tree.join("deps"))?.count();
     let reboots = tree.join("deps").join(WITH_REBOOT).exists();
     ensure!(packed > 0 || matches!(work, Work::Script(_)), "no test has such a name");
@@ -90,7 +96,7 @@ pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
 
 /// Builds the agent.
 fn agent(as_shipped: bool) -> Result<PathBuf> {
-    let mut build = cargo();
+    let mut build = workspace::cargo();
     build.args(["build", "--quiet", "--package", "forensics-agent"]);
     let profile = if as_shipped {
         build.arg("--release");
@@ -104,7 +110,7 @@ fn agent(as_shipped: bool) -> Result<PathBuf> {
 
 /// Builds the tests and their programs: name, whether it is a test, and path of each.
 fn built() -> Result<Vec<(String, bool, PathBuf)>> {
-    let mut build = cargo();
+    let mut build = workspace::cargo();
     build.args(["build", "--quiet", "--package", "forensics-tests", "--bins", "--tests"]);
     let output = command::output(build.arg("--message-format=json"))?;
     let programs: Vec<_> = output.lines().filter_map(executable).collect();
@@ -133,12 +139,6 @@ fn copy_scripts(directory: &Path, tree: &Path) -> Result<()> {
 /// Copies a program without its debug information.
 fn install(from: &Path, to: &Path) -> Result<()> {
     command::output(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from)).map(drop)
-}
-
-fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace::root());
-    cargo
 }
 
 /// Name, whether it is a test, and path of a program, from a line of Cargo's messages.
