@@ -1,12 +1,15 @@
 //! The Debian package on a machine of its own: installed, reloaded, upgraded, removed, with the service at work all the time.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use harness::{Machine, Record, Skip, test};
+use harness::{Machine, Record, Skip, test, wait};
 
 /// What the service may do, in the order of their numbers, see `packaging/forensics-agent.service`.
 const CAPABILITIES: [u8; 7] = [2, 6, 7, 19, 34, 38, 39];
+/// How long the package manager may take.
+const SLOWLY: Duration = Duration::from_secs(300);
 const CONFIG: &str = "/etc/forensics-agent/config.toml";
 
 fn main() -> ExitCode {
@@ -39,6 +42,14 @@ struct Scene {
 impl Scene {
     fn sh(&self, script: &str) -> Result<String> {
         self.machine.sh(script)
+    }
+
+    /// Runs the package manager, which an emulated machine takes its time for.
+    fn dpkg(&self, script: &str) -> Result<()> {
+        let mut child = self.machine.inside("sh").args(["-c", script]).stdin(Stdio::null()).spawn()?;
+        let status = wait(&mut child, SLOWLY)?;
+        ensure!(status.success(), "{script:?}: {status}");
+        Ok(())
     }
 
     /// Makes the service read another configuration, and waits until it says what came of it.
@@ -105,7 +116,7 @@ fn from_installation_to_removal() -> Result<()> {
 }
 
 fn install(scene: &Scene, package: &str) -> Result<()> {
-    scene.sh(&format!("DEBIAN_FRONTEND=noninteractive dpkg --install {package}"))?;
+    scene.dpkg(&format!("DEBIAN_FRONTEND=noninteractive dpkg --install {package}"))?;
     scene.sh("systemctl is-active forensics-agent && systemctl is-enabled forensics-agent")?;
     let status = scene.sh("systemctl show --value -p StatusText forensics-agent")?;
     ensure!(status.starts_with("watching "), "its status is {status:?}");
@@ -149,7 +160,7 @@ fn explained_reloaded_restarted(scene: &Scene) -> Result<()> {
 /// The same, called newer. What the administrator has changed stays.
 fn upgraded(scene: &Scene, package: &str) -> Result<()> {
     let pid = scene.main_pid()?;
-    scene.sh(&format!(
+    scene.dpkg(&format!(
         "rm -rf /tmp/newer && dpkg-deb --raw-extract {package} /tmp/newer && \
          sed -i 's/^Version: .*/&+newer/' /tmp/newer/DEBIAN/control && \
          dpkg-deb -Znone --root-owner-group --build /tmp/newer /tmp/newer.deb && \
@@ -189,8 +200,10 @@ fn wrong_configuration(scene: &Scene) -> Result<()> {
 }
 
 fn removed(scene: &Scene) -> Result<()> {
-    scene.sh("dpkg --remove forensics-agent && ! systemctl is-active forensics-agent && test -e /etc/forensics-agent/config.toml")?;
-    scene.sh("dpkg --purge forensics-agent && ! test -e /etc/forensics-agent && ! test -e /var/lib/forensics-agent")?;
+    scene.dpkg("dpkg --remove forensics-agent")?;
+    scene.sh("! systemctl is-active forensics-agent && test -e /etc/forensics-agent/config.toml")?;
+    scene.dpkg("dpkg --purge forensics-agent")?;
+    scene.sh("! test -e /etc/forensics-agent && ! test -e /var/lib/forensics-agent")?;
     let left = scene.sh("systemctl list-unit-files --no-legend 'forensics-agent*' | wc -l")?;
     ensure!(left == "0", "{left} unit files are left");
     Ok(())

@@ -26,7 +26,7 @@ const SIZE: u32 = 1024;
 pub(super) enum Work {
     /// Tests: those whose name contains the filter, of these programs or of all.
     Tests { filter: Option<String>, programs: Vec<String> },
-    /// A shell script; the agent and the programs of tests are there.
+    /// A shell script; the agent, its package and the programs of tests are there.
     Script(String),
 }
 
@@ -77,7 +77,7 @@ pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
     if let Some(unknown) = programs.iter().find(|name| !tests.contains(name)) {
         bail!("there is no test program {unknown}; there are {}", tests.join(", "));
     }
-    if tree.join("deps").join(WITH_PACKAGE).exists() {
+    if tree.join("deps").join(WITH_PACKAGE).exists() || matches!(work, Work::Script(_)) {
         let package = dist::package(&tree.join("forensics-agent"))?;
         fs::copy(package, tree.join("forensics-agent.deb"))?;
     }
