@@ -21,7 +21,23 @@ enum Blamed {
 
 use Blamed::{Itself, Nobody, Other};
 
-const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 30] = [
+const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 34] = [
+    ("exit-78", Cause::Exit, Confidence::Certain, Itself, "with status 78 by itself (EX_CONFIG)"),
+    ("fault-with-file", Cause::Crash, Confidence::Certain, Itself, "in `victim`: it wrote to a null pointer"),
+    (
+        "oom-cgroup",
+        Cause::Oom,
+        Confidence::Certain,
+        Nobody,
+        "its memory cgroup `/web-ends` reached its limit",
+    ),
+    (
+        "seccomp-strict",
+        Cause::Seccomp,
+        Confidence::Certain,
+        Itself,
+        "strict mode ended it for the system call `getppid`",
+    ),
     ("abort", Cause::Crash, Confidence::Certain, Itself, "it called abort()"),
     ("async-io", Cause::AsyncIo, Confidence::Certain, Itself, "asked for signals about a file or socket"),
     ("broken-pipe", Cause::BrokenPipe, Confidence::Certain, Itself, "nobody reads any more"),

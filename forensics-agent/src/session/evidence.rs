@@ -56,7 +56,7 @@ impl Evidence {
     /// Adds what the incident asks for; `decisive` is the index of the signal that it is attributed to.
     pub(super) fn complete(&mut self, facts: &mut Facts, decisive: Option<usize>) {
         let pid = facts.target.pid;
-        facts.pressure = Some(self.pressures.take(&facts.target));
+        facts.pressure = Some(self.pressures.take(&facts.target, facts.outcome.ts));
         let index = decisive;
         let decisive = decisive.and_then(|index| facts.signals.get(index));
         let mechanism = decisive.map(|signal| signal.mechanism);

@@ -41,7 +41,8 @@ impl Pressures {
     /// A target is there, or has executed another program and may have been put elsewhere before.
     pub(super) fn watch(&mut self, target: &Process) {
         let place = self.hierarchies.place_of(target.pid);
-        if self.targets.get(&target.pid).is_some_and(|held| held.place == place) {
+        // One that has ended meanwhile stands in the roots, or nowhere.
+        if self.targets.get(&target.pid).is_some_and(|held| place.is_none() || held.place == place) {
             return;
         }
         let before = self.first_reading(place.as_ref());
@@ -59,12 +60,14 @@ impl Pressures {
         held.request = Some(pressure::read(&self.hierarchies, held.place.as_ref(), Extent::Whole));
     }
 
-    /// The incident of a target has closed: what was read, and one more reading.
-    pub(super) fn take(&mut self, target: &Process) -> Pressure {
+    /// The incident of a target that ended at `ended_ts` (Unix seconds) has closed: what was read, and one more reading.
+    pub(super) fn take(&mut self, target: &Process, ended_ts: f64) -> Pressure {
         let held = self.targets.get_mut(&target.pid);
         let place = held.as_ref().and_then(|held| held.place.as_ref());
         let end = pressure::read(&self.hierarchies, place, Extent::Whole);
-        let before = held.as_ref().map_or(&self.start, |held| &held.before);
+        // Records may be taken in long after they were made: a first reading from after the end is none.
+        let first = held.as_ref().map(|held| &held.before).filter(|reading| reading.ts <= ended_ts);
+        let before = first.unwrap_or(&self.start);
         let before = Some(Reading::clone(before));
         Pressure { before, request: held.and_then(|held| held.request.take()), end: Some(end) }
     }

@@ -56,7 +56,10 @@ fn out_of_memory(case: &Case<'_>, found: Cause) -> Option<String> {
 
 /// "the kernel counted no out-of-memory kill on this host in the 5 min 2 s before (oom_kill of /proc/vmstat)"
 pub(super) fn no_kills(pressure: &Pressure, end_ts: f64) -> Option<String> {
-    let none = |grown: Option<(u64, f64)>| grown.filter(|&(count, _)| count == 0).map(|(_, since)| since);
+    // Counted from before the end on, or nothing follows.
+    let none = |grown: Option<(u64, f64)>| {
+        grown.filter(|&(count, since)| count == 0 && since < end_ts).map(|(_, since)| since)
+    };
     let (since, place, source) = match (none(pressure.oom_kills()), none(pressure.oom_kills_in_cgroup())) {
         (Some(since), _) => (since, "on this host", "oom_kill of /proc/vmstat"),
         (None, Some(since)) => (since, "in its cgroup", "oom_kill of the cgroup"),
@@ -128,6 +131,10 @@ mod tests {
             ([3, 5], [1, 1], Some("no out-of-memory kill in its cgroup in the 1 min before")),
             ([3, 4], [1, 2], None),
         ] {
+            // Read for the first time when all was over.
+            let mut late = killed(nginx(), 30.0, SIGKILL, Vec::new());
+            late.pressure = pressure(host, cgroup);
+            assert_eq!(because(&judge(&late, Show::Cmdline), Cause::Oom), None);
             // Silent, so that nothing but the counts can tell.
             let mut facts = killed(nginx(), 100.0, SIGKILL, Vec::new());
             facts.pressure = pressure(host, cgroup);
