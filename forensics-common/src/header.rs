@@ -29,6 +29,8 @@ pub enum Kind {
     Fork = 3,
     /// [`ExecRecord`](crate::ExecRecord)
     Exec = 4,
+    /// [`RequestRecord`](crate::RequestRecord)
+    Request = 5,
 }
 
 /// A number that is no [`Kind`].
@@ -44,6 +46,7 @@ impl TryFrom<u32> for Kind {
             2 => Ok(Self::Exit),
             3 => Ok(Self::Fork),
             4 => Ok(Self::Exec),
+            5 => Ok(Self::Request),
             other => Err(UnknownKind(other)),
         }
     }
@@ -61,9 +64,11 @@ pub enum Stream {
     Fork = 2,
     /// `sched_process_exec`
     Exec = 3,
+    /// The program that sees requests, whichever it is.
+    Request = 4,
 }
 
 impl Stream {
     /// How many there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
 }

@@ -13,7 +13,9 @@ mod fold;
 mod fork;
 mod header;
 mod offsets;
+mod request;
 mod signal;
+mod sockets;
 mod target;
 mod task;
 #[cfg(feature = "user")]
@@ -27,12 +29,16 @@ pub use fold::{FOLD_WINDOW_NS, FoldKey, FoldValue};
 pub use fork::{ForkRecord, TaskKey};
 pub use header::{Header, Kind, Stream, UnknownKind};
 pub use offsets::{ABSENT, Offsets};
+pub use request::{
+    MAX_MESSAGE, MAX_RATE, MAX_SOCKET_PATH, RATE_WINDOW_NS, RequestRate, RequestRecord, request_flags,
+};
 pub use signal::{
     Ancestor, MAX_ANCESTORS, MAX_CGROUP_PATH, MAX_CMDLINE, MAX_FRAMES, SIGINFO_WORDS, SignalRecord,
     signal_flags,
 };
+pub use sockets::SocketOffsets;
 pub use target::{Target, WATCH_PAGE, target_flags, watch_place};
 pub use task::{COMM_LEN, TTY_LEN, TaskInfo, task_missing};
 
 /// Version of every layout in this crate. A program pinned by another version is not read.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

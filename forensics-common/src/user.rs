@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use crate::{Config, ExecEntry, FoldKey, FoldValue, Offsets, Target, TaskKey};
+use crate::{Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
 
 // SAFETY: all are `repr(C)`, `Copy` and made of integers and byte arrays without padding, so that every byte is
 // initialised and every pattern of bytes is a value.
@@ -15,6 +15,8 @@ unsafe impl Pod for FoldKey {}
 unsafe impl Pod for FoldValue {}
 // SAFETY: as above.
 unsafe impl Pod for Offsets {}
+// SAFETY: as above.
+unsafe impl Pod for SocketOffsets {}
 // SAFETY: as above.
 unsafe impl Pod for Target {}
 // SAFETY: as above.

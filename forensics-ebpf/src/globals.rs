@@ -2,11 +2,15 @@
 //! configuration, which may change.
 
 use aya_ebpf::Global;
-use forensics_common::{Config, Offsets};
+use forensics_common::{Config, Offsets, SocketOffsets};
 
 /// Where the running kernel keeps the members of its structures.
 #[unsafe(no_mangle)]
 static OFFSETS: Global<Offsets> = Global::new(Offsets::UNKNOWN);
+
+/// Where it keeps those of sockets.
+#[unsafe(no_mangle)]
+static SOCKET_OFFSETS: Global<SocketOffsets> = Global::new(SocketOffsets::UNKNOWN);
 
 /// Not 0: the helper `bpf_task_pt_regs()` exists (5.15). A constant, so that older kernels never see the call.
 #[unsafe(no_mangle)]
@@ -28,6 +32,15 @@ macro_rules! offset {
     };
 }
 
+/// The offset of one structure member that has to do with sockets.
+macro_rules! socket_offset {
+    ($field:ident) => {
+        $crate::globals::socket_offset_at(
+            const { core::mem::offset_of!(forensics_common::SocketOffsets, $field) },
+        )
+    };
+}
+
 /// One member of the configuration.
 macro_rules! config {
     ($field:ident) => {
@@ -35,7 +48,7 @@ macro_rules! config {
     };
 }
 
-pub(crate) use {config, offset};
+pub(crate) use {config, offset, socket_offset};
 
 /// True where the helper `bpf_task_pt_regs()` may be called.
 #[inline(always)]
@@ -56,6 +69,13 @@ pub(crate) fn offset_at(at: usize) -> u32 {
     // SAFETY: `Global` is transparent, the table is initialised, and `at` is the offset of a member of this
     // type. Volatile, since the agent overwrites what the compiler sees.
     unsafe { core::ptr::read_volatile((&raw const OFFSETS).byte_add(at).cast()) }
+}
+
+/// As [`offset_at`].
+#[inline(always)]
+pub(crate) fn socket_offset_at(at: usize) -> u32 {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile((&raw const SOCKET_OFFSETS).byte_add(at).cast()) }
 }
 
 /// Reads one member of the configuration, `at` bytes into it; all are 64 bits wide.

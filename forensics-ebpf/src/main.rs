@@ -8,6 +8,8 @@
 //! - [`fork`]: who made whom, and children that are followed.
 //! - [`exec`]: the ledger of command lines.
 //!
+//! And one of those of [`request`], for which kernels offer different hooks: what is asked of managers.
+//!
 //! No offset and no register layout is compiled in: the agent fills the tables of [`globals`] from the running
 //! kernel's BTF, and the verifier sees them as constants. Every read may fail and then costs only its field.
 #![no_std]
@@ -19,6 +21,7 @@
 )]
 
 mod atomic;
+mod caller;
 mod emit;
 mod exec;
 mod exit;
@@ -28,6 +31,7 @@ mod maps;
 mod path;
 mod read;
 mod registers;
+mod request;
 mod signal;
 mod targets;
 mod task;

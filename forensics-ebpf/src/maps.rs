@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forensics_common::{
-    Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, SignalRecord,
-    Stream, Target, TaskKey, WATCH_PAGE,
+    Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, RequestRate,
+    RequestRecord, SignalRecord, Stream, Target, TaskKey, WATCH_PAGE,
 };
 
 /// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
@@ -68,6 +68,21 @@ pub(crate) static EXIT_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_
 /// See [`SIGNAL_SCRATCH`].
 #[map]
 pub(crate) static EXEC_SCRATCH: PerCpuArray<ExecRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// As [`SignalScratch`].
+#[repr(C)]
+pub(crate) struct RequestScratch {
+    pub(crate) record: RequestRecord,
+    slack: [u8; MAX_CMDLINE],
+}
+
+/// See [`SIGNAL_SCRATCH`]. Only one of the programs that see requests is attached, or several that cannot be preempted.
+#[map]
+pub(crate) static REQUEST_SCRATCH: PerCpuArray<RequestScratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// How many requests each process made lately.
+#[map]
+pub(crate) static REQUEST_RATES: LruHashMap<TaskKey, RequestRate> = LruHashMap::with_max_entries(1_024, 0);
 
 /// Counts on this CPU.
 #[inline(always)]

@@ -12,18 +12,20 @@ use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
         bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_stack,
-        bpf_ktime_get_boot_ns, bpf_probe_read_user, bpf_task_pt_regs,
+        bpf_ktime_get_boot_ns, bpf_task_pt_regs,
     },
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use forensics_common::{
-    Ancestor, FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_ANCESTORS, MAX_CMDLINE, MAX_FRAMES,
-    SIGINFO_WORDS, SignalRecord, Stream, Target, signal_flags,
+    FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_CMDLINE, MAX_FRAMES, SIGINFO_WORDS, SignalRecord, Stream,
+    Target, signal_flags,
 };
 
 use crate::{
-    atomic, emit,
+    atomic,
+    caller::{self, Fault},
+    emit,
     globals::{config, have_task_pt_regs, offset},
     maps::{FOLDS, SIGNAL_SCRATCH},
     path,
@@ -41,8 +43,6 @@ const SEND_SIG_PRIV: u64 = 1;
 const SI_CODE: u32 = 8;
 /// `SIG_IGN`; larger values are the addresses of handlers.
 const SIG_IGN: u64 = 1;
-/// The smallest page; a read within one page fails as a whole or not at all.
-const PAGE: u64 = 4096;
 
 /// The arguments of the tracepoint.
 ///
@@ -275,8 +275,12 @@ unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, recor
         record.trap_error = error;
     }
 
-    // SAFETY: as above.
-    unsafe { ancestry(current, record) };
+    // SAFETY: the destination is a field of the record.
+    let (count, complete) = unsafe { caller::ancestry(current, &raw mut record.ancestors) };
+    record.ancestor_count = count;
+    if complete {
+        record.flags |= signal_flags::ANCESTRY_COMPLETE;
+    }
 
     record.frame_count = 0;
     // SAFETY: the buffer is as large as is said.
@@ -298,95 +302,13 @@ unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, recor
         }
     }
 
-    // SAFETY: as above.
-    unsafe { command_line(current, record) };
-}
-
-/// The processes that `current` descends from. Parents are threads, so each is taken to its group leader.
-///
-/// # Safety
-///
-/// `record` is the scratch record.
-#[inline(always)]
-unsafe fn ancestry(current: u64, record: &mut SignalRecord) {
-    record.ancestor_count = 0;
-    let Ok(mut leader) = pointer(current, offset!(task_group_leader)) else { return };
-    for level in 0..MAX_ANCESTORS {
-        let Ok(parent) = pointer(leader, offset!(task_real_parent))
-            .and_then(|parent| pointer(parent, offset!(task_group_leader)))
-        else {
-            break;
-        };
-        let Ok(tgid) = field::<u32>(parent, offset!(task_tgid)) else { break };
-        if tgid == 0 || parent == leader {
-            record.flags |= signal_flags::ANCESTRY_COMPLETE;
-            break;
-        }
-        // SAFETY: `level` is below the length of the array.
-        let ancestor: &mut Ancestor =
-            unsafe { &mut *(&raw mut record.ancestors).cast::<Ancestor>().add(level) };
-        ancestor.tgid = tgid;
-        ancestor.reserved = 0;
-        ancestor.start_boot_ns = task::start_of(parent).unwrap_or(0);
-        // SAFETY: the destination is a field of the record.
-        if unsafe { bytes(parent, offset!(task_comm), &raw mut ancestor.comm) }.is_err() {
-            ancestor.comm[0] = 0;
-        }
-        record.ancestor_count = level as u32 + 1;
-        leader = parent;
-    }
-}
-
-/// The arguments of `current`, from its own memory. Nothing is paged in here: what is not resident is flagged,
-/// and the agent falls back to the ledger and to `/proc`.
-///
-/// # Safety
-///
-/// `record` is the scratch record, with [`SignalScratch`](crate::maps::SignalScratch)'s room behind it.
-#[inline(always)]
-unsafe fn command_line(current: u64, record: &mut SignalRecord) {
-    record.cmdline_len = 0;
-    record.cmdline_full_len = 0;
-    let Ok(mm) = pointer(current, offset!(task_mm)) else {
-        record.flags |= signal_flags::NO_MEMORY;
-        return;
+    // SAFETY: the destination is a field of the record, with the room of `SignalScratch` behind it.
+    let cmdline = unsafe { caller::command_line(current, &raw mut record.cmdline) };
+    record.cmdline_len = cmdline.len;
+    record.cmdline_full_len = cmdline.full_len;
+    record.flags |= match cmdline.fault {
+        None => 0,
+        Some(Fault::Unreadable) => signal_flags::CMDLINE_FAULT,
+        Some(Fault::NoMemory) => signal_flags::NO_MEMORY,
     };
-    let (Ok(start), Ok(end)) =
-        (field::<u64>(mm, offset!(mm_arg_start)), field::<u64>(mm, offset!(mm_arg_end)))
-    else {
-        record.flags |= signal_flags::CMDLINE_FAULT;
-        return;
-    };
-    let full = end.wrapping_sub(start);
-    record.cmdline_full_len = if full > u64::from(u32::MAX) { u32::MAX } else { full as u32 };
-    let wanted = if full > MAX_CMDLINE as u64 { MAX_CMDLINE as u64 } else { full };
-    // Up to the page boundary, then the rest, so that one absent page costs only its part.
-    let in_page = PAGE - (start & (PAGE - 1));
-    let first = if wanted < in_page { wanted } else { in_page };
-    // SAFETY: `first` is at most a page, as is the destination.
-    let failed =
-        unsafe { bpf_probe_read_user((&raw mut record.cmdline).cast(), first as u32, start as *const _) };
-    if failed != 0 {
-        record.flags |= signal_flags::CMDLINE_FAULT;
-        return;
-    }
-    record.cmdline_len = first as u32;
-    let rest = (wanted - first) & (PAGE - 1);
-    if rest == 0 {
-        return;
-    }
-    let at = first & (PAGE - 1);
-    // SAFETY: `at + rest` is `wanted`, at most `MAX_CMDLINE`; the verifier sees less than twice that.
-    let failed = unsafe {
-        bpf_probe_read_user(
-            (&raw mut record.cmdline).cast::<u8>().add(at as usize).cast(),
-            rest as u32,
-            (start + first) as *const _,
-        )
-    };
-    if failed == 0 {
-        record.cmdline_len = wanted as u32;
-    } else {
-        record.flags |= signal_flags::CMDLINE_FAULT;
-    }
 }

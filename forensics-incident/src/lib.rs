@@ -9,6 +9,7 @@
 
 pub mod assembly;
 mod attribution;
+pub mod concern;
 pub mod history;
 pub mod model;
 #[cfg(test)]

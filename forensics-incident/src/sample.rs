@@ -1,8 +1,8 @@
 //! Processes, signals and incidents for table tests. Times are seconds since boot.
 
 use crate::model::{
-    Facts, INCIDENT_SCHEMA, Kill, Lost, Mechanism, Outcome, OutcomeKind, Process, Scope, SendResult, SiCode,
-    Signal,
+    Concern, Facts, INCIDENT_SCHEMA, Kill, Lost, Mechanism, Outcome, OutcomeKind, Process, Recipient, Request,
+    Scope, SendResult, SiCode, Signal,
 };
 use crate::signals;
 
@@ -83,6 +83,27 @@ pub(crate) fn signal(at: f64, number: u32, mechanism: Mechanism, sender: Option<
 /// A delivered signal by `kill(2)`.
 pub(crate) fn kill(at: f64, number: u32, sender: Process) -> Signal {
     signal(at, number, Mechanism::Kill, Some(sender))
+}
+
+/// A request to the system's manager at `at` seconds since boot, which was seen.
+pub(crate) fn request(at: f64, process: Process, verb: &str, object: &str, mode: &str) -> Request {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Request {
+        ts: BOOT + at,
+        boot_ns: ns(at),
+        process,
+        recipient: Recipient::Systemd,
+        of_user: None,
+        via: Some("/run/systemd/private".to_owned()),
+        manager: None,
+        verb: verb.to_owned(),
+        object: some(object),
+        mode: some(mode),
+        signal_num: None,
+        seen: true,
+        late: false,
+        concerns: Concern::Target,
+    }
 }
 
 /// The same signal, ignored.

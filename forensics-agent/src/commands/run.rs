@@ -17,6 +17,7 @@ use crate::cli::Globals;
 use crate::diagnostics;
 use crate::forward::Forwarded;
 use crate::report::JsonReporter;
+use crate::request::Mode;
 use crate::session::{Session, Settings};
 use crate::store::StorePath;
 use crate::targets::Selectors;
@@ -55,6 +56,9 @@ pub struct Args {
     /// Database in which the incidents are stored as well [default: none]
     #[arg(long, value_name = "PATH", default_value_t = StorePath::none(), hide_default_value = true)]
     pub store: StorePath,
+    /// How to find out who asked a service manager or container engine; see `watch --help`
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub instigator: Mode,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
     #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,
@@ -86,6 +90,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         signals: config.signals.unwrap_or_default(),
         show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
         hook: None,
+        instigator: args.instigator,
         ebpf_log: args.ebpf_log,
         events: false,
         follow_units: false,

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::cli::ShowCmdline;
 use crate::host::markers::MarkerSpec;
+use crate::request::Mode;
 use crate::service::OnIncident;
 use crate::targets::{SignalSet, TargetArgs};
 pub use error::ConfigError;
@@ -39,6 +40,8 @@ pub struct Config {
     pub drain_timeout: Option<f64>,
     /// How much of command lines is kept.
     pub show_cmdline: Option<ShowCmdline>,
+    /// How those who ask managers are found out.
+    pub instigator: Option<Mode>,
     /// Incidents are written to the journal.
     pub journald: bool,
     /// A command to run for incidents.
@@ -56,6 +59,7 @@ struct Document {
     signals: Option<Spanned<String>>,
     drain_timeout: Option<Spanned<f64>>,
     show_cmdline: Option<ShowCmdline>,
+    instigator: Option<Mode>,
     #[serde(default)]
     journald: bool,
     on_incident: Option<Vec<Spanned<String>>>,
@@ -96,6 +100,7 @@ impl Config {
             signals,
             drain_timeout,
             show_cmdline,
+            instigator,
             journald,
             on_incident,
             on_incident_limits,
@@ -106,6 +111,7 @@ impl Config {
             signals: signals.map(signal_set).transpose()?,
             drain_timeout: drain_timeout.map(seconds).transpose()?,
             show_cmdline,
+            instigator,
             journald,
             on_incident: on_incident::read(on_incident, on_incident_limits)?,
             markers: marker::specs(marker)?,

@@ -7,11 +7,12 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint},
 };
-use forensics_common::{Config, ExecEntry, FoldKey, FoldValue, Offsets, Target, TaskKey};
+use forensics_common::{Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
 
 use super::{
     btf::{Btf, BtfError},
     offsets,
+    requests::RequestHook,
     watch_pages::{self, WatchPages},
 };
 use crate::memory;
@@ -92,6 +93,30 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// What the kernel says to a program.
+    pub(super) fn of_program(program: &'static str, error: &ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError { io_error, verifier_log } => {
+                let log = verifier_log.to_string();
+                let said = verifiers_reason(&log);
+                match (io_error.raw_os_error(), said) {
+                    (Some(libc::EPERM), None) => not_permitted(format!("loading the program {program}")),
+                    (_, Some(said)) => LoadError::Rejected { program, reason: said.to_owned() },
+                    (_, None) => LoadError::Rejected { program, reason: io_error.to_string() },
+                }
+            }
+            error => {
+                let what = format!("attaching the program {program}");
+                match system_error(error) {
+                    Some(io) if io.raw_os_error() == Some(libc::EPERM) => not_permitted(what),
+                    _ => LoadError::Failed { what, reason: in_one_line(error) },
+                }
+            }
+        }
+    }
+}
+
 /// The agent's end of what the kernel programs log.
 pub type ProgramsLog = aya_log::EbpfLogger<&'static dyn log::Log>;
 
@@ -133,6 +158,8 @@ pub struct Maps {
 pub struct KernelTypes {
     /// The offset table.
     pub offsets: Offsets,
+    /// That of the programs which see requests.
+    pub sockets: SocketOffsets,
     /// The helper `bpf_task_pt_regs()` exists.
     pub have_task_pt_regs: bool,
 }
@@ -146,7 +173,11 @@ impl KernelTypes {
     pub fn read() -> Result<Self, LoadError> {
         let bytes = std::fs::read(Path::new(VMLINUX_BTF)).map_err(LoadError::NoBtf)?;
         let btf = Btf::parse(&bytes)?;
-        Ok(Self { offsets: offsets::resolve(&btf)?, have_task_pt_regs: btf.has_function("bpf_task_pt_regs") })
+        Ok(Self {
+            offsets: offsets::resolve(&btf)?,
+            sockets: offsets::resolve_sockets(&btf)?,
+            have_task_pt_regs: btf.has_function("bpf_task_pt_regs"),
+        })
     }
 }
 
@@ -196,30 +227,32 @@ impl Kernel {
         let have_task_pt_regs = u64::from(types.have_task_pt_regs);
         let exit_group = libc::SYS_exit_group;
         let log_level = log.map_or(0, |level| level as u8);
-        let mut ebpf = EbpfLoader::new()
+        let ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("OFFSETS", &types.offsets, true)
             .override_global("HAVE_TASK_PT_REGS", &have_task_pt_regs, true)
             .override_global("EXIT_GROUP", &exit_group, true)
+            .override_global("SOCKET_OFFSETS", &types.sockets, true)
             .override_global("CONFIG", &config, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("WATCHED", watch_pages::needed())
             .load(object)
             .map_err(|error| describe_object(&error))?;
+        let mut kernel = Self { ebpf, hook };
         for (program, tracepoint) in [
             ("process_fork", "sched_process_fork"),
             ("process_exec", "sched_process_exec"),
             ("process_exit", "sched_process_exit"),
         ] {
-            attach_raw(&mut ebpf, program, tracepoint)?;
+            kernel.attach_raw(program, tracepoint)?;
         }
         match hook {
-            Hook::RawTracepoint => attach_raw(&mut ebpf, hook.program(), "signal_generate")?,
-            Hook::TpBtf => attach_btf(&mut ebpf, hook.program(), "signal_generate")?,
+            Hook::RawTracepoint => kernel.attach_raw(hook.program(), "signal_generate")?,
+            Hook::TpBtf => kernel.attach_btf(hook.program(), "signal_generate")?,
         }
         // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
         memory::trim();
-        Ok(Self { ebpf, hook })
+        Ok(kernel)
     }
 
     /// Tries each hook variant for real, and detaches it again.
@@ -277,6 +310,30 @@ impl Kernel {
         WatchPages::open(map).map_err(|error| failed(error.to_string()))
     }
 
+    pub(super) fn attach_raw(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
+        let program: &mut RawTracePoint = self.program(name)?;
+        program.load().map_err(|error| LoadError::of_program(name, &error))?;
+        program.attach(tracepoint).map(drop).map_err(|error| LoadError::of_program(name, &error))
+    }
+
+    fn attach_btf(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
+        let btf = types_for_aya()?;
+        let program: &mut BtfTracePoint = self.program(name)?;
+        program.load(tracepoint, &btf).map_err(|error| LoadError::of_program(name, &error))?;
+        program.attach().map(drop).map_err(|error| LoadError::of_program(name, &error))
+    }
+
+    pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, LoadError>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let failed =
+            |reason: String| LoadError::Failed { what: format!("finding the program {name}"), reason };
+        let program =
+            self.ebpf.program_mut(name).ok_or_else(|| failed("the object does not have it".to_owned()))?;
+        program.try_into().map_err(|error: ProgramError| failed(error.to_string()))
+    }
+
     /// Starts passing on what the programs log. Only of use when they were loaded with a level.
     ///
     /// # Errors
@@ -288,8 +345,10 @@ impl Kernel {
 
     /// Runs of programs that the kernel skipped because the program was running already, since loading.
     pub fn recursion_misses(&self) -> u64 {
+        // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
         self.ebpf
             .programs()
+            .filter(|(name, _)| !RequestHook::is_program(name))
             .filter_map(|(_, program)| program.fd().ok())
             .filter_map(|fd| {
                 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -314,27 +373,12 @@ impl Kernel {
     }
 }
 
-fn attach_raw(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
-    let program: &mut RawTracePoint = program(ebpf, name)?;
-    program.load().map_err(|error| describe_program(name, &error))?;
-    program.attach(tracepoint).map(drop).map_err(|error| describe_program(name, &error))
-}
-
-fn attach_btf(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
-    let failed = |reason: String| LoadError::Failed { what: format!("reading {VMLINUX_BTF}"), reason };
-    let btf = AyaBtf::from_sys_fs().map_err(|error| failed(error.to_string()))?;
-    let program: &mut BtfTracePoint = program(ebpf, name)?;
-    program.load(tracepoint, &btf).map_err(|error| describe_program(name, &error))?;
-    program.attach().map(drop).map_err(|error| describe_program(name, &error))
-}
-
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    let failed = |reason: String| LoadError::Failed { what: format!("finding the program {name}"), reason };
-    let program = ebpf.program_mut(name).ok_or_else(|| failed("the object does not have it".to_owned()))?;
-    program.try_into().map_err(|error: ProgramError| failed(error.to_string()))
+/// The kernel's types as aya reads them: 20 MB, until they are dropped.
+pub(super) fn types_for_aya() -> Result<AyaBtf, LoadError> {
+    AyaBtf::from_sys_fs().map_err(|error| LoadError::Failed {
+        what: format!("reading {VMLINUX_BTF}"),
+        reason: error.to_string(),
+    })
 }
 
 /// Finds the system error at the bottom of a chain of errors.
@@ -402,27 +446,6 @@ fn verifiers_reason(log: &str) -> Option<&str> {
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let from = lines.iter().rposition(|line| is_instruction(line)).map_or(0, |last| last + 1);
     lines.into_iter().skip(from).find(|line| !is_statistic(line))
-}
-
-fn describe_program(program: &'static str, error: &ProgramError) -> LoadError {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let said = verifiers_reason(&log);
-            match (io_error.raw_os_error(), said) {
-                (Some(libc::EPERM), None) => not_permitted(format!("loading the program {program}")),
-                (_, Some(said)) => LoadError::Rejected { program, reason: said.to_owned() },
-                (_, None) => LoadError::Rejected { program, reason: io_error.to_string() },
-            }
-        }
-        error => {
-            let what = format!("attaching the program {program}");
-            match system_error(error) {
-                Some(io) if io.raw_os_error() == Some(libc::EPERM) => not_permitted(what),
-                _ => LoadError::Failed { what, reason: in_one_line(error) },
-            }
-        }
-    }
 }
 
 #[cfg(test)]

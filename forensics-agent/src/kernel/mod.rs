@@ -6,6 +6,7 @@ pub mod load;
 pub mod mechanism;
 mod offsets;
 pub mod records;
+pub mod requests;
 pub mod sequence;
 pub mod watch_map;
 pub mod watch_pages;

@@ -17,6 +17,7 @@ pub struct JsonReporter<W> {
 struct ReadyLine<'a> {
     schema: &'static str,
     hook: &'a str,
+    instigator: &'a str,
     targets: &'a [Process],
 }
 
@@ -55,8 +56,8 @@ impl<W: Write> JsonReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn ready(&mut self, ready: &Ready<'_>) -> io::Result<()> {
-        let Ready { hook, targets } = *ready;
-        self.line(&ReadyLine { schema: "forensics-agent/ready/1", hook, targets })
+        let Ready { hook, instigator, targets } = *ready;
+        self.line(&ReadyLine { schema: "forensics-agent/ready/1", hook, instigator, targets })
     }
 
     /// Prints a line of `forensics-agent/signal/1`: the signal's fields, and `target`.
@@ -127,8 +128,13 @@ mod tests {
     fn each_line_has_its_schema() {
         let incident = samples::pkill();
         let target = &incident.facts.target;
-        let ready =
-            printed(|r| r.ready(&Ready { hook: "raw_tracepoint", targets: std::slice::from_ref(target) }));
+        let ready = printed(|r| {
+            r.ready(&Ready {
+                hook: "raw_tracepoint",
+                instigator: "exec",
+                targets: std::slice::from_ref(target),
+            })
+        });
         assert_eq!(ready["schema"], "forensics-agent/ready/1");
         assert_eq!(ready["hook"], "raw_tracepoint");
         assert_eq!(ready["targets"][0]["pid"], 4242);

@@ -27,6 +27,8 @@ pub use text::{TextReporter, Zone};
 pub struct Ready<'a> {
     /// The hook that the kernel accepted: `raw_tracepoint`, `tp_btf`.
     pub hook: &'a str,
+    /// How those who ask managers are found out: `fentry`, `socket`, `syscalls`, `exec`, `off`.
+    pub instigator: &'a str,
     /// The targets that are there now.
     pub targets: &'a [Process],
 }

@@ -8,6 +8,7 @@ mod command;
 mod dbus;
 mod http;
 mod logind;
+mod mode;
 mod socket;
 mod systemd;
 
@@ -17,6 +18,7 @@ mod tests;
 use forensics_incident::model::Recipient;
 
 pub use command::{Ordered, of_command};
+pub use mode::Mode;
 pub use socket::{Protocol, Socket};
 
 /// Messages that are read out of one send at most.

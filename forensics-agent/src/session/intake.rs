@@ -23,6 +23,10 @@ impl<W: Write> Session<W> {
             Record::Exit(event) => self.exit(&event, progress),
             Record::Fork(event) => self.fork(event, progress),
             Record::Exec(event) => self.exec(&event, progress),
+            Record::Request(event) => {
+                self.requests.take(&event, &mut self.enricher.processes);
+                Ok(())
+            }
         }
     }
 
@@ -41,6 +45,7 @@ impl<W: Write> Session<W> {
         }
         self.evidence.signal(&record.target, &record.signal);
         self.kills.signal(&record.target, &record.signal, &mut self.enricher.processes);
+        self.requests.signal(&record.target, &record.signal);
         if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
             self.reporter.signal(&record.target, &record.signal)?;
         }
@@ -68,6 +73,7 @@ impl<W: Write> Session<W> {
         if let Some(target) = target {
             self.kills.forget(&target, event.boot_ns);
         }
+        self.requests.forget(pid);
         pushed
     }
 
@@ -122,6 +128,7 @@ impl<W: Write> Session<W> {
             self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));
         }
         self.evidence.watch(&target);
+        self.requests.watch(&target, &mut self.kernel);
         let news = self.markers.add(&target);
         let environ = self.markers.environ(target.pid);
         self.managers.came(&target, environ.and_then(|environ| environ.invocation_id));

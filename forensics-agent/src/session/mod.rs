@@ -18,6 +18,7 @@ mod pressures;
 mod processes;
 mod relays;
 mod reload;
+mod requests;
 mod ring;
 mod storage;
 mod symbols;
@@ -50,6 +51,7 @@ use crate::{
     },
     memory,
     report::{Ready, Reporter},
+    request::Mode,
     targets::{Selectors, SignalSet},
 };
 use enrich::Enricher;
@@ -60,6 +62,7 @@ use managers::Managers;
 use markers::Markers;
 use processes::Processes;
 use relays::Relays;
+use requests::Requests;
 use ring::{Batch, Diagnostics, Ring};
 use storage::Storage;
 use symbols::Symbols;
@@ -76,6 +79,8 @@ pub struct Settings {
     pub show_cmdline: ShowCmdline,
     /// The hook variant, when it is not to be the first that works.
     pub hook: Option<Hook>,
+    /// How those who ask managers are found out.
+    pub instigator: Mode,
     /// Level of the kernel programs' own diagnostics.
     pub ebpf_log: log::LevelFilter,
     /// Print each signal as it comes.
@@ -116,6 +121,7 @@ pub struct Session<W: Write> {
     host: HostFacts,
     reporter: Reporter<W>,
     relays: Relays,
+    requests: Requests,
     markers: Markers,
     timings: Timings,
     managers: Managers,
@@ -146,6 +152,9 @@ impl<W: Write> Session<W> {
             None => Kernel::load(&types, programs, log)?,
         };
         let maps = kernel.take_maps()?;
+        let unix_minus_boot_s = clock::unix_minus_boot_s();
+        let mut requests = Requests::new(settings.instigator, unix_minus_boot_s);
+        requests.start(&mut kernel)?;
         let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),
             reason: reason.to_string(),
@@ -154,7 +163,6 @@ impl<W: Write> Session<W> {
             .map_err(|error| failed("waiting for kernel records", &error))?;
         let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger().ok()))
             .map_err(|error| failed("waiting for the log of the kernel programs", &error))?;
-        let unix_minus_boot_s = clock::unix_minus_boot_s();
         let storage = Storage::start(settings.store.clone());
         let processes = Processes::new(maps.ledger, maps.lineage, config::redaction(settings.show_cmdline));
         Ok(Self {
@@ -170,6 +178,7 @@ impl<W: Write> Session<W> {
             host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
             reporter,
             relays: Relays::default(),
+            requests,
             markers,
             timings: Timings::new(drain),
             managers,
@@ -241,7 +250,11 @@ impl<W: Write> Session<W> {
     pub fn announce(&mut self) -> io::Result<()> {
         let mut targets: Vec<Process> = self.targets.values().cloned().collect();
         targets.sort_by_key(|process| process.pid);
-        self.reporter.ready(&Ready { hook: self.hook().name(), targets: &targets })
+        self.reporter.ready(&Ready {
+            hook: self.hook().name(),
+            instigator: self.requests.how(),
+            targets: &targets,
+        })
     }
 
     /// Remembers everyone who is there now, so that a sender's parent that ends first is still known, and the earlier

@@ -41,6 +41,9 @@ impl<W: Write> Session<W> {
                         let incident = self.judged(facts);
                         self.storage.put(&incident, State::Closed);
                         self.untimed.push(incident.facts);
+                    self.requests.complete(&mut facts, &mut self.enricher.processes);
+                    if self.timings.is_pending(&facts.target) {
+                        self.untimed.push(facts);
                     } else {
                         self.report(facts, progress)?;
                     }

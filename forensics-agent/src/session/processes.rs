@@ -27,6 +27,9 @@ const MAX_REMEMBERED: usize = 8192;
 /// Entries of the lineage that are looked through at most: twice what the map holds.
 const MAX_LINEAGE: usize = 32_768;
 
+/// Entries of the ledger.
+const MAX_LEDGER: usize = 4_096;
+
 /// What is remembered of a process: what does not change with each record.
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -155,6 +158,29 @@ impl Processes {
         };
         // Of one that has become nobody in particular there is nothing to tell.
         keys.into_iter().map(with_maker).filter(|process| !process.name.is_empty()).collect()
+    }
+
+    /// The commands that speak with managers and were executed in a span of time (`CLOCK_BOOTTIME` nanoseconds), oldest first.
+    /// Looks through the whole ledger, some milliseconds.
+    pub(super) fn executed_between(&self, from_ns: u64, to_ns: u64) -> Vec<(u64, ProcessKey, Vec<String>)> {
+        let entries = self.ledger.iter().take(2 * MAX_LEDGER).filter_map(Result::ok);
+        let inside = entries.filter(|(_, entry)| (from_ns..to_ns).contains(&entry.exec_boot_ns));
+        let commands = inside.filter_map(|(key, entry)| {
+            let program = records::program(&entry).ok()?;
+            Some((program.exec_boot_ns, records::process_key(key), program.cmdline?.argv()))
+        });
+        let mut commands: Vec<_> = commands.collect();
+        commands.sort_by_key(|(boot_ns, ..)| *boot_ns);
+        commands
+    }
+
+    /// A process that may be gone, as it is remembered.
+    pub(super) fn remembered(&mut self, key: ProcessKey) -> Process {
+        let mut process = self.ancestor(key, String::new());
+        process.ancestors = self.ancestors(key, &[]);
+        process.cgroup = self.cgroup_of(key);
+        place(&mut process);
+        process
     }
 
     /// Remembers every process that is there now, so that one that ends later is still known.

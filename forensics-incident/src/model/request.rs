@@ -36,6 +36,9 @@ pub struct Request {
     pub signal_num: Option<u32>,
     /// True when the message itself was seen, false when it is inferred from a command that was executed.
     pub seen: bool,
+    /// True when it was recorded just after it was sent, so that what came of it may have been recorded before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// What it has to do with the target.
     pub concerns: Concern,
 }
@@ -209,22 +212,7 @@ mod tests {
     use super::*;
 
     fn request(recipient: Recipient, verb: &str, object: &str, mode: &str) -> Request {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Request {
-            ts: 0.0,
-            boot_ns: 0,
-            process: Process::default(),
-            recipient,
-            of_user: None,
-            via: None,
-            manager: None,
-            verb: verb.to_owned(),
-            object: some(object),
-            mode: some(mode),
-            signal_num: None,
-            seen: true,
-            concerns: Concern::Target,
-        }
+        Request { recipient, ..crate::sample::request(1.0, Process::default(), verb, object, mode) }
     }
 
     #[test]

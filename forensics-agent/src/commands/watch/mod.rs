@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::kernel::load::Hook;
+use crate::request::Mode;
 use crate::store::StorePath;
 use crate::targets::{SignalSet, TargetArgs};
 
@@ -63,6 +64,13 @@ pub struct Args {
     /// The way of hooking `signal_generate`, instead of the first that this kernel takes
     #[arg(help_heading = "What to report", long, value_name = "HOOK", value_parser = super::hook())]
     pub hook: Option<Hook>,
+    /// How to find out who asked a service manager or container engine [default: auto]
+    ///
+    /// `auto` takes the cheapest way that this kernel allows: the entry of `unix_stream_sendmsg()`, else the tracepoint
+    /// `sock_send_length`, else what the commands that are executed tell (`exec`). It never takes `syscalls`, for which every
+    /// system call on the host pays.
+    #[arg(help_heading = "What to report", long, value_enum, value_name = "HOW")]
+    pub instigator: Option<Mode>,
     /// Diagnostics of the kernel programs, on stderr (they cost verifier time; off by default)
     #[arg(help_heading = "What to report", long, value_name = "LEVEL", default_value = "off", value_parser = super::log_level())]
     pub ebpf_log: log::LevelFilter,

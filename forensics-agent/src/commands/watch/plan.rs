@@ -39,6 +39,7 @@ impl Plan {
             signals: args.signals.or(config.signals).unwrap_or_default(),
             show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
             hook: args.hook,
+            instigator: args.instigator.or(config.instigator).unwrap_or_default(),
             ebpf_log: args.ebpf_log,
             events: args.events,
             follow_units: true,

@@ -2,12 +2,14 @@
 
 use forensics_common::{
     ExecEntry, ExecRecord, ExitRecord, ForkRecord, Header, Kind, MAX_ANCESTORS, MAX_CGROUP_PATH, MAX_CMDLINE,
-    MAX_EXIT_FRAMES, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, SignalRecord, Stream, TaskKey,
-    exec_flags, signal_flags,
+    MAX_EXIT_FRAMES, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, MAX_MESSAGE, MAX_SOCKET_PATH,
+    RequestRecord, SignalRecord, Stream, TaskKey, exec_flags, request_flags, signal_flags,
 };
 use forensics_incident::model::ProcessKey;
 
-use super::{CommandLine, ExecEvent, ExitEvent, ForkEvent, Position, Program, Record, SignalEvent};
+use super::{
+    CommandLine, ExecEvent, ExitEvent, ForkEvent, Position, Program, Record, RequestEvent, SignalEvent,
+};
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Position, Record), DecodeError> {
         Kind::Exit => Record::Exit(exit(bytes)?),
         Kind::Fork => Record::Fork(fork(bytes)?),
         Kind::Exec => Record::Exec(exec(bytes)?),
+        Kind::Request => Record::Request(Box::new(request(bytes)?)),
     };
     Ok((position, record))
 }
@@ -68,6 +71,8 @@ unsafe impl Plain for ExitRecord {}
 unsafe impl Plain for ForkRecord {}
 // SAFETY: as above.
 unsafe impl Plain for ExecRecord {}
+// SAFETY: as above.
+unsafe impl Plain for RequestRecord {}
 
 /// Reads a structure of which at least the first `least` bytes must be there; what is not there is zero.
 fn prefix<T: Plain>(bytes: &[u8], least: usize) -> Result<T, DecodeError> {
@@ -160,6 +165,32 @@ fn exec(bytes: &[u8]) -> Result<ExecEvent, DecodeError> {
         process: process_key(record.process),
         target_flags: record.target_flags,
         program: program(&record.entry)?,
+    })
+}
+
+fn request(bytes: &[u8]) -> Result<RequestEvent, DecodeError> {
+    let head = core::mem::offset_of!(RequestRecord, cmdline);
+    let record: RequestRecord = prefix(bytes, head)?;
+    let cmdline = taken("cmdline", &record.cmdline[..MAX_CMDLINE], record.cmdline_len)?;
+    if bytes.len() < head + cmdline.len() {
+        return Err(DecodeError::Truncated { len: bytes.len() });
+    }
+    let has = |flag| record.flags & flag != 0;
+    let cgroup = taken("cgroup path", &record.cgroup_path[..MAX_CGROUP_PATH], record.cgroup_path_len)?;
+    let socket = taken("socket path", &record.socket_path[..MAX_SOCKET_PATH], record.socket_path_len)?;
+    Ok(RequestEvent {
+        boot_ns: record.header.boot_ns,
+        sender: record.sender,
+        listener: (record.listener != 0).then_some(record.listener),
+        afterwards: has(request_flags::AFTERWARDS),
+        socket: text(socket),
+        message: taken("message", &record.message[..MAX_MESSAGE], record.message_len)?.to_vec(),
+        ancestors: taken("ancestry", &record.ancestors[..MAX_ANCESTORS], record.ancestor_count)?.to_vec(),
+        cgroup: has(request_flags::CGROUP_COMPLETE).then(|| inside_out(cgroup)),
+        cmdline: (!cmdline.is_empty()).then(|| CommandLine {
+            bytes: cmdline.to_vec(),
+            truncated: record.cmdline_full_len > record.cmdline_len,
+        }),
     })
 }
 

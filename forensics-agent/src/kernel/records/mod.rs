@@ -26,6 +26,8 @@ pub enum Record {
     Fork(ForkEvent),
     /// A target, or one that may become one, runs another program.
     Exec(ExecEvent),
+    /// A process sent a manager or a container engine what may be a request.
+    Request(Box<RequestEvent>),
 }
 
 /// Where a record stands in its sequence.
@@ -112,6 +114,29 @@ pub struct ForkEvent {
     pub comm: String,
     /// `target_flags` bits.
     pub flags: u32,
+}
+
+/// A process sent a manager or a container engine what may be a request.
+#[derive(Debug, Clone)]
+pub struct RequestEvent {
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boot_ns: u64,
+    /// Who.
+    pub sender: TaskInfo,
+    /// Process id of who listens at the socket, when it could be read.
+    pub listener: Option<u32>,
+    /// It was recorded when it had been sent, so that what came of it may have been recorded before.
+    pub afterwards: bool,
+    /// The path that the socket is bound to.
+    pub socket: String,
+    /// The beginning of what was sent.
+    pub message: Vec<u8>,
+    /// Ancestors of the sender, nearest first.
+    pub ancestors: Vec<Ancestor>,
+    /// Path of the cgroup of the sender.
+    pub cgroup: Option<String>,
+    /// Command line of the sender, when it could be read.
+    pub cmdline: Option<CommandLine>,
 }
 
 /// A process runs another program.

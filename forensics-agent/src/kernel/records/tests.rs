@@ -2,7 +2,7 @@
 
 use forensics_common::{
     ExecEntry, ExecRecord, ExitRecord, ForkRecord, Header, Kind, MAX_ANCESTORS, MAX_CMDLINE, MAX_FRAMES,
-    SignalRecord, Stream, exec_flags, signal_flags,
+    RequestRecord, SignalRecord, Stream, exec_flags, request_flags, signal_flags,
 };
 use proptest::prelude::*;
 
@@ -63,6 +63,37 @@ fn a_signal_comes_out_as_it_went_in() {
     assert_eq!(event.cgroup.as_deref(), Some("/a/x.service"));
     let cmdline = event.cmdline.expect("it has one");
     assert_eq!((cmdline.argv(), cmdline.truncated), (vec!["kill".to_owned(), "-9".to_owned()], true));
+}
+
+#[test]
+fn a_request_comes_out_as_it_went_in() {
+    let bytes = record::<RequestRecord>(Kind::Request, |record| {
+        record.header.stream = Stream::Request as u32;
+        record.header.boot_ns = 78;
+        record.sender.tgid = 43;
+        record.flags = request_flags::CGROUP_COMPLETE | request_flags::AFTERWARDS;
+        record.listener = 1;
+        record.socket_path[..8].copy_from_slice(b"/run/a\0x");
+        record.socket_path_len = 8;
+        record.message[..3].copy_from_slice(b"l\x01\0");
+        record.message_len = 3;
+        record.cmdline[..5].copy_from_slice(b"a\0b\0c");
+        record.cmdline_len = 5;
+        record.cmdline_full_len = 5;
+    });
+    let (position, decoded) = decode(&bytes).expect("it is a record");
+    assert_eq!(position.stream, Stream::Request as u32);
+    let Record::Request(event) = decoded else { panic!("not a request: {decoded:?}") };
+    assert_eq!((event.boot_ns, event.sender.tgid, event.listener, event.afterwards), (78, 43, Some(1), true));
+    assert_eq!((event.socket.as_str(), &event.message[..]), ("/run/a", &b"l\x01\0"[..]));
+    assert_eq!(event.cgroup.as_deref(), Some("/"));
+    let cmdline = event.cmdline.expect("it has one");
+    assert_eq!((cmdline.argv(), cmdline.truncated), (["a", "b", "c"].map(str::to_owned).to_vec(), false));
+    let refused = record::<RequestRecord>(Kind::Request, |record| {
+        record.header.stream = Stream::Request as u32;
+        record.message_len = 1025;
+    });
+    assert_eq!(decode(&refused).err(), Some(DecodeError::OutOfRange { field: "message", value: 1025 }));
 }
 
 #[test]
@@ -170,6 +201,7 @@ proptest! {
             signal(|record| record.flags = u32::MAX),
             record::<ExitRecord>(Kind::Exit, |_| {}),
             record::<ExecRecord>(Kind::Exec, |record| record.entry.flags = exec_flags::PATH_COMPLETE),
+            record::<RequestRecord>(Kind::Request, |record| record.flags = u32::MAX),
         ] {
             if let Some(field) = bytes.get_mut(at * 4..at * 4 + 4) {
                 field.copy_from_slice(&word.to_ne_bytes());

@@ -230,8 +230,12 @@ fn lines_between_the_incidents() {
     let target = process(4242, "gateway --port 9999");
     let mut reporter = reporter(false);
     let targets = [target.clone(), process(5, "b"), process(6, "c")];
-    reporter.ready(&Ready { hook: "raw_tracepoint", targets: &targets }).expect("a Vec takes all");
-    reporter.ready(&Ready { hook: "raw_tracepoint", targets: &[] }).expect("a Vec takes all");
+    reporter
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &targets })
+        .expect("a Vec takes all");
+    reporter
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[] })
+        .expect("a Vec takes all");
     reporter
         .signal(&target, &signal(15, Mechanism::Kill, Some(process(4711, "pkill gate"))))
         .expect("a Vec takes all");
@@ -252,7 +256,9 @@ watching for processes that are yet to start (hook raw_tracepoint)
 #[test]
 fn quiet_hides_progress_only() {
     let mut reporter = TextReporter::new(Vec::new(), false, Zone::Utc, true);
-    reporter.ready(&Ready { hook: "raw_tracepoint", targets: &[] }).expect("a Vec takes all");
+    reporter
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[] })
+        .expect("a Vec takes all");
     assert!(reporter.out.is_empty());
     reporter.incident(&pkill()).expect("a Vec takes all");
     assert!(!reporter.out.is_empty());

@@ -1,6 +1,8 @@
 //! The offset table of the running kernel, from its BTF.
 
-use forensics_common::{ABSENT, Offsets};
+mod sockets;
+
+use forensics_common::{ABSENT, Offsets, SocketOffsets};
 
 use super::btf::{Btf, BtfError};
 
@@ -39,6 +41,15 @@ const REGISTERS: Registers = Registers {
 /// 14 on arm64), unless the kernel was built with KASAN. The system call that is read through it is compared with the
 /// one on the kernel's stack before it is believed.
 const USUAL_THREAD_SIZE: u32 = 16 << 10;
+
+/// Resolves what the programs that see requests read.
+///
+/// # Errors
+///
+/// The BTF is damaged.
+pub(super) fn resolve_sockets(btf: &Btf<'_>) -> Result<SocketOffsets, BtfError> {
+    sockets::resolve(btf)
+}
 
 /// Resolves every member that the programs read.
 ///

@@ -1,0 +1,321 @@
+//! What was asked of managers and container engines lately: kept until a signal comes of it.
+
+mod infer;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use forensics_incident::{
+    concern::concern,
+    model::{Act, Concern, Facts, Process, Request, Signal},
+};
+
+use super::processes::Processes;
+use crate::{
+    host::{clock, proc},
+    kernel::{
+        load::{Kernel, LoadError},
+        records::RequestEvent,
+        requests::RequestHook,
+    },
+    request::{Mode, Socket, Wish, of_bytes},
+};
+
+/// Requests that are kept, of all processes together.
+const MAX_KEPT: usize = 256;
+/// Of one process.
+const MAX_OF_ONE: usize = 32;
+/// Transient units whose makers are remembered.
+const MAX_ORIGINS: usize = 256;
+/// Requests that stand in one incident.
+const MAX_OF_INCIDENT: usize = 16;
+/// Requests about other units in one incident.
+const MAX_ELSEWHERE: usize = 6;
+/// How long before a signal a request about another unit may have led to it, nanoseconds: stop jobs wait for each other.
+const ELSEWHERE_NS: u64 = 120_000_000_000;
+/// How many makers of units are followed back.
+const MAX_STEPS: usize = 3;
+
+/// The requests, and how they are found out.
+pub(super) struct Requests {
+    mode: Mode,
+    hook: Option<RequestHook>,
+    tried: bool,
+    /// Since when requests are recorded, `CLOCK_BOOTTIME` nanoseconds.
+    since_ns: u64,
+    unix_minus_boot_s: f64,
+    /// Oldest first.
+    kept: VecDeque<Arc<Request>>,
+    /// Those that made transient units, oldest first.
+    origins: VecDeque<Arc<Request>>,
+    /// By pid of the target: those that concerned it when a manager signalled it.
+    noted: HashMap<u32, Vec<Arc<Request>>>,
+}
+
+impl Requests {
+    /// Nothing is recorded yet.
+    pub(super) fn new(mode: Mode, unix_minus_boot_s: f64) -> Self {
+        Self {
+            mode,
+            hook: None,
+            tried: false,
+            since_ns: 0,
+            unix_minus_boot_s,
+            kept: VecDeque::new(),
+            origins: VecDeque::new(),
+            noted: HashMap::new(),
+        }
+    }
+
+    /// Attaches the hook that was asked for by name, which must work.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not have it, or refuses it.
+    pub(super) fn start(&mut self, kernel: &mut Kernel) -> Result<(), LoadError> {
+        match (self.mode.is_hook(), self.mode.hooks().first()) {
+            (true, Some(hook)) => self.attach(kernel, *hook),
+            _ => Ok(()),
+        }
+    }
+
+    /// A target has come: requests are of interest as soon as one of them has a manager.
+    pub(super) fn watch(&mut self, target: &Process, kernel: &mut Kernel) {
+        if self.tried || (target.unit.is_none() && target.container_id.is_none()) {
+            return;
+        }
+        self.tried = true;
+        for hook in self.mode.hooks() {
+            match self.attach(kernel, *hook) {
+                Ok(()) => return,
+                Err(error) => log::info!("requests cannot be seen by {}: {error}", hook.name()),
+            }
+        }
+    }
+
+    fn attach(&mut self, kernel: &mut Kernel, hook: RequestHook) -> Result<(), LoadError> {
+        self.tried = true;
+        kernel.record_requests(hook)?;
+        self.hook = Some(hook);
+        self.since_ns = clock::boot_ns();
+        Ok(())
+    }
+
+    /// How requests are found out by now.
+    pub(super) fn how(&self) -> &'static str {
+        match (self.hook, self.mode) {
+            (Some(hook), _) => hook.name(),
+            (None, Mode::Off) => "off",
+            (None, _) => "exec",
+        }
+    }
+
+    /// A process sent something to a manager or an engine.
+    pub(super) fn take(&mut self, event: &RequestEvent, processes: &mut Processes) {
+        let Some(socket) = Socket::of_path(&event.socket) else { return };
+        let wishes = of_bytes(&socket, &event.message);
+        if wishes.is_empty() {
+            return;
+        }
+        let mut process = processes.of_task(
+            &event.sender,
+            event.cmdline.as_ref(),
+            event.cgroup.as_deref(),
+            &mut Vec::new(),
+            "sender",
+        );
+        process.ancestors = processes.ancestors(process.key(), &event.ancestors);
+        let listens =
+            |pid: &u32| proc::read_process_alone(*pid).is_ok_and(|listener| listener.is_service_manager());
+        let manager = event.listener.filter(listens);
+        for wish in wishes {
+            let request = Request {
+                via: Some(socket.path.clone()),
+                manager,
+                of_user: socket.of_user,
+                late: event.afterwards,
+                ..self.request(event.boot_ns, process.clone(), wish)
+            };
+            self.keep(request);
+        }
+    }
+
+    fn request(&self, boot_ns: u64, process: Process, wish: Wish) -> Request {
+        let Wish { recipient, verb, object, mode, signal_num } = wish;
+        Request {
+            ts: boot_ns as f64 / 1e9 + self.unix_minus_boot_s,
+            boot_ns,
+            process,
+            recipient,
+            of_user: None,
+            via: None,
+            manager: None,
+            verb,
+            object,
+            mode,
+            signal_num,
+            seen: true,
+            late: false,
+            concerns: Concern::Elsewhere,
+        }
+    }
+
+    fn keep(&mut self, request: Request) {
+        let act = request.act();
+        let request = Arc::new(request);
+        if act == Act::Create {
+            if self.origins.len() == MAX_ORIGINS {
+                self.origins.pop_front();
+            }
+            self.origins.push_back(request);
+            return;
+        }
+        // One that asks without end must not crowd out the others.
+        let same = |kept: &Arc<Request>| kept.process.key() == request.process.key();
+        if self.kept.iter().filter(|kept| same(kept)).count() >= MAX_OF_ONE {
+            if let Some(first) = self.kept.iter().position(same) {
+                self.kept.remove(first);
+            }
+        } else if self.kept.len() == MAX_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(request);
+    }
+
+    /// A signal came to a target: what was asked before may be gone by the time the target is.
+    pub(super) fn signal(&mut self, target: &Process, signal: &Signal) {
+        if self.kept.is_empty() {
+            return;
+        }
+        let found = self.concerning(target, signal, &[]);
+        if found.is_empty() {
+            return;
+        }
+        let noted = self.noted.entry(target.pid).or_default();
+        for request in found {
+            if noted.len() < MAX_OF_INCIDENT && !noted.iter().any(|seen| Arc::ptr_eq(seen, &request)) {
+                noted.push(request);
+            }
+        }
+    }
+
+    /// A target is gone.
+    pub(super) fn forget(&mut self, pid: u32) {
+        self.noted.remove(&pid);
+    }
+
+    /// Those that may have led to a signal, oldest first.
+    fn concerning(&self, target: &Process, signal: &Signal, names: &[String]) -> Vec<Arc<Request>> {
+        let Some(sender) = signal.sender.as_ref().filter(|sender| !sender.is(target)) else {
+            return Vec::new();
+        };
+        let mut elsewhere = 0;
+        let mut found: Vec<Arc<Request>> = Vec::new();
+        for request in self.kept.iter().rev() {
+            // To a process that was not there yet nobody can have wished anything.
+            let after_start = request.boot_ns >= target.start_boot_ns;
+            let Some(concerns) = concern(request, target, sender, names).filter(|_| after_start) else {
+                continue;
+            };
+            if concerns == Concern::Elsewhere {
+                elsewhere += 1;
+                if elsewhere > MAX_ELSEWHERE || request.boot_ns.saturating_add(ELSEWHERE_NS) < signal.boot_ns
+                {
+                    continue;
+                }
+            }
+            found.push(Arc::clone(request));
+            if found.len() == MAX_OF_INCIDENT {
+                break;
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Adds to an incident what may have led to it.
+    pub(super) fn complete(&mut self, facts: &mut Facts, processes: &mut Processes) {
+        if self.mode == Mode::Off {
+            return;
+        }
+        let target = facts.target.clone();
+        let names = container_names(&target);
+        let mut found = self.noted.remove(&target.pid).unwrap_or_default();
+        for signal in &facts.signals {
+            // A record may have come after that of the signal.
+            for request in self.concerning(&target, signal, &names) {
+                if !found.iter().any(|seen| Arc::ptr_eq(seen, &request)) {
+                    found.push(request);
+                }
+            }
+        }
+        let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
+        let sender_of = |request: &Request| {
+            let senders = facts.signals.iter().filter_map(|signal| signal.sender.as_ref());
+            senders.filter_map(|sender| concern(request, &target, sender, &names)).next()
+        };
+        let mut requests: Vec<Request> = Vec::new();
+        for request in &found {
+            if let Some(concerns) = sender_of(request) {
+                requests.push(Request { concerns, ..Request::clone(request) });
+            }
+        }
+        if !requests.iter().any(|request| explains(request, request.concerns)) {
+            let before = self.hook.map_or(u64::MAX, |_| self.since_ns);
+            for ordered in infer::orders(facts, processes, before) {
+                let request = Request {
+                    of_user: ordered.of_user,
+                    seen: false,
+                    ..self.request(ordered.boot_ns, ordered.process, ordered.wish)
+                };
+                if let Some(concerns) = sender_of(&request) {
+                    requests.push(Request { concerns, ..request });
+                }
+            }
+        }
+        requests.extend(self.origins_of(&requests));
+        requests.sort_by_key(|request| request.boot_ns);
+        facts.requests = requests;
+    }
+
+    /// Who made the transient units in which those who asked ran, and so on.
+    fn origins_of(&self, requests: &[Request]) -> Vec<Request> {
+        let mut origins: Vec<Request> = Vec::new();
+        let mut askers: Vec<Process> = requests.iter().map(|request| request.process.clone()).collect();
+        for _ in 0..MAX_STEPS {
+            let made: Vec<Request> = askers.iter().filter_map(|asker| self.origin_of(asker)).collect();
+            askers = made.iter().map(|origin| origin.process.clone()).collect();
+            for origin in made {
+                let is_new =
+                    |known: &Request| known.boot_ns != origin.boot_ns || known.object != origin.object;
+                if origins.iter().all(is_new) {
+                    origins.push(origin);
+                }
+            }
+        }
+        origins
+    }
+
+    fn origin_of(&self, asker: &Process) -> Option<Request> {
+        let unit = stem(asker.unit.as_deref()?)?;
+        let made = |origin: &&Arc<Request>| {
+            origin.boot_ns <= asker.start_boot_ns.max(1)
+                && origin.object.as_deref().and_then(stem) == Some(unit)
+        };
+        let origin = self.origins.iter().rev().find(made)?;
+        Some(Request { concerns: Concern::Origin, ..Request::clone(origin) })
+    }
+}
+
+/// The name of a unit without its type: a timer starts the service of its own name.
+fn stem(unit: &str) -> Option<&str> {
+    unit.rsplit_once('.').map(|(stem, _)| stem)
+}
+
+/// The name of the target's container, where its monitor tells it: Podman's `conmon -n NAME`.
+fn container_names(target: &Process) -> Vec<String> {
+    let monitor = target.ancestors.iter().find(|ancestor| ancestor.program() == "conmon");
+    let arguments = monitor.map(Process::args).unwrap_or_default();
+    let name = arguments.iter().skip_while(|argument| *argument != "-n").nth(1);
+    name.cloned().into_iter().collect()
+}

@@ -1,0 +1,218 @@
+//! What a request to a manager or a container runtime has to do with a process.
+
+use crate::model::{Act, Concern, Process, Recipient, Request};
+
+/// What `request` has to do with `target`, when `sender` is who signalled it; none when it cannot concern it. `names` are other
+/// names of the target's unit or container.
+pub fn concern(request: &Request, target: &Process, sender: &Process, names: &[String]) -> Option<Concern> {
+    match request.recipient {
+        Recipient::Systemd | Recipient::Logind => (sender.is_service_manager() && is_of(request, sender))
+            .then(|| of_manager(request, target, sender, names))?,
+        Recipient::Docker | Recipient::Podman => of_engine(request, target, names),
+    }
+}
+
+/// True when the request went to this manager, as far as that is known.
+pub(crate) fn is_of(request: &Request, manager: &Process) -> bool {
+    match request.manager {
+        Some(pid) => pid == manager.pid,
+        None => request.of_user == user_of(manager),
+    }
+}
+
+/// The user whose manager it is; none for the system's, that of a container included.
+fn user_of(manager: &Process) -> Option<u32> {
+    let is_system = manager.pid == 1 || manager.ns_pid == Some(1);
+    if is_system { None } else { manager.uid }
+}
+
+fn of_manager(request: &Request, target: &Process, manager: &Process, names: &[String]) -> Option<Concern> {
+    let act = request.act();
+    let place = Place::of(target, manager);
+    match (act, request.recipient, request.object.as_deref()) {
+        (Act::Other | Act::Create, ..) => None,
+        (Act::Isolate | Act::Shutdown, ..) | (_, Recipient::Systemd, None) => Some(Concern::Everything),
+        (_, Recipient::Systemd, Some(object)) => {
+            let is_it = place.unit == Some(object) || names.iter().any(|name| name == object);
+            Some(if is_it && act != Act::Start {
+                Concern::Target
+            } else if place.above.contains(&object) && act != Act::Start {
+                Concern::Above
+            } else if is_it {
+                // To start what runs does not end it.
+                return None;
+            } else {
+                Concern::Elsewhere
+            })
+        }
+        (_, _, object) => {
+            let object = object?;
+            let session = format!("session-{object}.scope");
+            let slice = format!("user-{object}.slice");
+            let by_session = request.verb.ends_with("Session");
+            if by_session && place.unit == Some(session.as_str()) {
+                Some(Concern::Target)
+            } else if !by_session && place.above.contains(&slice.as_str()) {
+                Some(Concern::Above)
+            } else {
+                Some(Concern::Elsewhere)
+            }
+        }
+    }
+}
+
+fn of_engine(request: &Request, target: &Process, names: &[String]) -> Option<Concern> {
+    /// Digits of an id below which a match may be one of a name.
+    const SHORTEST_ID: usize = 4;
+    if matches!(request.act(), Act::Other) {
+        return None;
+    }
+    let (id, object) = (target.container_id.as_deref()?, request.object.as_deref()?);
+    let by_id = object.len() >= SHORTEST_ID && id.starts_with(object);
+    let is_it = by_id || names.iter().any(|name| name == object);
+    Some(if is_it { Concern::Target } else { Concern::Elsewhere })
+}
+
+/// Where a process stands, as its manager sees it.
+struct Place<'a> {
+    /// Its unit.
+    unit: Option<&'a str>,
+    /// The slices that the unit is in, and for a system's manager that manages a user's manager, what that is in.
+    above: Vec<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// By the path of its cgroup below that of the manager, whose own is `init.scope` there.
+    fn of(target: &'a Process, manager: &Process) -> Self {
+        let path = target.cgroup.as_deref().unwrap_or_default();
+        let base = manager.cgroup.as_deref().and_then(|cgroup| cgroup.strip_suffix("/init.scope"));
+        let below = base.and_then(|base| path.strip_prefix(base)).filter(|rest| rest.starts_with('/'));
+        // What is recorded of the manager may be seen from another root than what is read of the target.
+        let below = below.unwrap_or_else(|| match user_of(manager) {
+            Some(uid) => path.split_once(&format!("/user@{uid}.service")).map_or(path, |(_, rest)| rest),
+            None => path,
+        });
+        let mut above = Vec::new();
+        for part in below.split('/').filter(|part| !part.is_empty()) {
+            let part = part.strip_prefix('_').unwrap_or(part);
+            if part.ends_with(".slice") {
+                above.push(part);
+            } else {
+                return Self { unit: Some(part), above };
+            }
+        }
+        Self { unit: target.unit.as_deref(), above }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{nginx, process, request, systemd};
+
+    fn web() -> Process {
+        Process {
+            cgroup: Some("/system.slice/system-web.slice/nginx.service/workers".to_owned()),
+            unit: Some("nginx.service".to_owned()),
+            ..nginx()
+        }
+    }
+
+    fn init() -> Process {
+        Process { cgroup: Some("/init.scope".to_owned()), ..systemd() }
+    }
+
+    fn told(verb: &str, object: &str, mode: &str) -> Option<Concern> {
+        concern(&request(99.0, process(77, "systemctl x"), verb, object, mode), &web(), &init(), &[])
+    }
+
+    #[test]
+    fn requests_about_units() {
+        for (verb, object, mode, expected) in [
+            ("StopUnit", "nginx.service", "replace", Some(Concern::Target)),
+            ("RestartUnit", "system-web.slice", "replace", Some(Concern::Above)),
+            ("StopUnit", "cron.service", "replace", Some(Concern::Elsewhere)),
+            ("StopUnit", "nginx", "replace", Some(Concern::Elsewhere)),
+            ("StartUnit", "rescue.target", "isolate", Some(Concern::Everything)),
+            ("StartUnit", "nginx.service", "replace", None),
+            ("StartUnit", "other.service", "replace", Some(Concern::Elsewhere)),
+            ("PowerOff", "", "", Some(Concern::Everything)),
+            ("Reexecute", "", "", None),
+            ("StartTransientUnit", "nginx.service", "fail", None),
+        ] {
+            assert_eq!(told(verb, object, mode), expected, "{verb} {object}");
+        }
+        let stop = request(99.0, process(77, "systemctl x"), "StopUnit", "www.service", "replace");
+        let names = ["www.service".to_owned()];
+        assert_eq!(concern(&stop, &web(), &init(), &names), Some(Concern::Target), "an alias");
+    }
+
+    #[test]
+    fn each_manager_has_its_own() {
+        let manager = "/user.slice/user-1000.slice/user@1000.service";
+        let user = Process {
+            exe: Some("/usr/lib/systemd/systemd".to_owned()),
+            cgroup: Some(format!("{manager}/init.scope")),
+            ..process(900, "/lib/systemd/systemd --user")
+        };
+        let target = Process {
+            cgroup: Some(format!("{manager}/app.slice/gw.service")),
+            unit: Some("gw.service".to_owned()),
+            ..process(950, "gw")
+        };
+        let asked = |object: &str| request(99.0, process(77, "systemctl x"), "StopUnit", object, "replace");
+        let own = |object| Request { of_user: Some(1000), ..asked(object) };
+        assert_eq!(concern(&own("gw.service"), &target, &user, &[]), Some(Concern::Target));
+        assert_eq!(concern(&asked("gw.service"), &target, &user, &[]), None, "the system's manager");
+        assert_eq!(concern(&own("gw.service"), &target, &init(), &[]), None);
+        assert_eq!(concern(&asked("gw.service"), &target, &init(), &[]), Some(Concern::Elsewhere));
+        assert_eq!(concern(&asked("user@1000.service"), &target, &init(), &[]), Some(Concern::Target));
+        assert_eq!(concern(&asked("user-1000.slice"), &target, &init(), &[]), Some(Concern::Above));
+        let by_pid = Request { manager: Some(900), ..own("gw.service") };
+        assert_eq!(concern(&by_pid, &target, &user, &[]), Some(Concern::Target));
+        let other = Request { manager: Some(901), ..own("gw.service") };
+        assert_eq!(concern(&other, &target, &user, &[]), None, "a manager in a container");
+        // Where the manager's own place is seen from another root.
+        let elsewhere = Process { cgroup: Some("/x/payload/init.scope".to_owned()), ..user };
+        assert_eq!(concern(&own("gw.service"), &target, &elsewhere, &[]), Some(Concern::Target));
+    }
+
+    #[test]
+    fn requests_to_logind() {
+        let target = Process {
+            cgroup: Some("/user.slice/user-1000.slice/session-3.scope".to_owned()),
+            ..process(950, "vim")
+        };
+        let login = |verb: &str, object: &str| Request {
+            recipient: Recipient::Logind,
+            ..request(99.0, process(77, "loginctl x"), verb, object, "")
+        };
+        let told = |verb, object| concern(&login(verb, object), &target, &init(), &[]);
+        assert_eq!(told("TerminateSession", "3"), Some(Concern::Target));
+        assert_eq!(told("TerminateSession", "4"), Some(Concern::Elsewhere));
+        assert_eq!(told("TerminateUser", "1000"), Some(Concern::Above));
+        assert_eq!(told("TerminateUser", "3"), Some(Concern::Elsewhere));
+        assert_eq!(told("Reboot", ""), Some(Concern::Everything));
+    }
+
+    #[test]
+    fn requests_to_engines() {
+        let id = "0123456789abcdef".repeat(4);
+        let target = Process { container_id: Some(id.clone()), ..nginx() };
+        let runc = process(960, "/usr/bin/runc kill x 15");
+        let docker = |object: &str| Request {
+            recipient: Recipient::Docker,
+            ..request(99.0, process(77, "docker stop x"), "stop", object, "")
+        };
+        let names = ["web".to_owned()];
+        for (object, expected) in [
+            ("web", Some(Concern::Target)),
+            (&id[..12], Some(Concern::Target)),
+            ("db", Some(Concern::Elsewhere)),
+            ("012", Some(Concern::Elsewhere)),
+        ] {
+            assert_eq!(concern(&docker(object), &target, &runc, &names), expected, "{object}");
+        }
+        assert_eq!(concern(&docker("web"), &nginx(), &runc, &names), None, "in no container");
+    }
+}
