@@ -35,15 +35,13 @@ impl<W: Write> Session<W> {
                     let mut facts = Facts::new(&self.host, id, *closed);
                     self.evidence.complete(&mut facts, decisive);
                     self.kills.complete(&mut facts, decisive);
+                    self.requests.complete(&mut facts, &mut self.enricher.processes);
                     self.managers.ask(&mut facts);
                     if self.is_awaited(&facts) {
                         // Its manager may be taking down the agent as well.
                         let incident = self.judged(facts);
                         self.storage.put(&incident, State::Closed);
                         self.untimed.push(incident.facts);
-                    self.requests.complete(&mut facts, &mut self.enricher.processes);
-                    if self.timings.is_pending(&facts.target) {
-                        self.untimed.push(facts);
                     } else {
                         self.report(facts, progress)?;
                     }

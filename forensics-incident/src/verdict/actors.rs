@@ -82,6 +82,11 @@ pub(super) fn role(sender: &Process, target: &Process) -> Option<Role> {
     (relays && (started_it || target.ppid == Some(sender.pid))).then_some(Role::Relay)
 }
 
+/// True for systemd-logind, which has its manager do what it is asked for.
+pub(super) fn is_login_manager(process: &Process) -> bool {
+    process.program() == "systemd-logind" && process.uid.is_none_or(|uid| uid == 0)
+}
+
 /// True for a supervisor, as a program of its own or as what an interpreter runs.
 fn is_supervisor(process: &Process) -> bool {
     let base = |path: &String| path.rsplit('/').next().is_some_and(|name| SUPERVISORS.contains(&name));

@@ -6,6 +6,7 @@
 
 mod actors;
 mod announcement;
+mod asked;
 mod case;
 mod evidence;
 mod exit_codes;
@@ -48,6 +49,7 @@ pub fn judge(facts: &Facts, show: Show) -> Verdict {
     let case = Case::new(facts, show);
     let verdict = rules::RULES.iter().find_map(|rule| (rule.judge)(&case));
     let mut verdict = verdict.unwrap_or_else(|| rules::unseen(&case));
+    asked::attribute(&case, &mut verdict);
     bound(&mut verdict, &case);
     ruled_out::complete(&mut verdict, &case);
     verdict.evidence.extend(evidence::around(&case));

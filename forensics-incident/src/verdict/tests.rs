@@ -282,6 +282,8 @@ fn the_order_of_the_rules_is_from_the_most_specific_on() {
         "host_shutdown",
         "session_end",
         "systemd_dependency",
+        "systemd_stop",
+        "container_stop",
         "takeover",
         "planned_stop",
         "relayed",

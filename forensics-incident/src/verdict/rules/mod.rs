@@ -1,5 +1,6 @@
 //! The rules, one file per cause, in the order in which they are asked.
 
+mod container_stop;
 mod crash;
 mod debugger;
 mod exit;
@@ -25,6 +26,7 @@ mod survived;
 mod systemd_dependency;
 mod systemd_oom_policy;
 mod systemd_runtime_limit;
+mod systemd_stop;
 mod systemd_stop_timeout;
 mod systemd_watchdog;
 mod takeover;
@@ -57,7 +59,7 @@ macro_rules! rules {
 /// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
 /// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
 /// What a manager did for a reason that it tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 30] = rules![
+pub(super) const RULES: [Rule; 32] = rules![
     survived,
     seccomp,
     debugger,
@@ -72,6 +74,8 @@ pub(super) const RULES: [Rule; 30] = rules![
     host_shutdown,
     session_end,
     systemd_dependency,
+    systemd_stop,
+    container_stop,
     takeover,
     planned_stop,
     relayed,

@@ -1,0 +1,276 @@
+//! Who asked a manager or a container engine for the signal that it sent.
+
+use crate::concern::is_of;
+use crate::model::{
+    Act, Cause, Concern, Confidence, Instigator, Link, Process, Recipient, Request, Signal, Verdict,
+};
+use crate::signals::{SIGABRT, SIGHUP};
+use crate::text::span;
+
+use super::actors::is_login_manager;
+use super::case::Case;
+use super::lineage::{behind, link, run_from};
+
+/// A signal this soon after a request is its doing, seconds.
+const PROMPT_S: f64 = 10.0;
+/// How long a job may have waited before its first signal, seconds.
+const PATIENCE_S: f64 = 300.0;
+/// How long after a request for a signal that signal may come, seconds: whoever is not root may be asked for a password.
+const SIGNAL_S: f64 = 60.0;
+/// A request that was recorded after it was sent may have a later time than what came of it, by as much as its sender may have
+/// had to wait for the processor, seconds.
+const LATE_S: f64 = 0.1;
+/// How long before it asked systemd logind may have been asked itself, seconds.
+const HOP_S: f64 = 5.0;
+
+/// The request behind a signal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// What the manager was asked for.
+    pub(super) request: &'a Request,
+    /// What logind had been asked for before, when it was logind that asked the manager.
+    pub(super) before: Option<&'a Request>,
+    /// What made the transient unit in which the asker ran, the nearest first; who scheduled it is to blame.
+    pub(super) origin: Option<&'a Request>,
+    /// From the request to the first signal that came of it, seconds.
+    pub(super) after_s: f64,
+}
+
+/// Finds the request that the sender of a signal, a manager or a runtime, carried out. The one nearest before it counts, of those
+/// that name the target, what holds it, or everything: whether a job of another unit pulled the target along is not judged
+/// here.
+pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>> {
+    let sender = signal.sender.as_ref()?;
+    let requests = case.facts.requests.iter();
+    let candidates = requests.filter(|request| {
+        let of_it = matches!(request.concerns, Concern::Target | Concern::Above | Concern::Everything);
+        let by_manager = matches!(request.recipient, Recipient::Systemd | Recipient::Logind);
+        of_it && (!by_manager || (sender.is_service_manager() && is_of(request, sender)))
+    });
+    let found = candidates.filter_map(|request| Some((request, explains(case, request, signal)?)));
+    // A message that was seen says more than a command that must have sent one.
+    let (request, after_s) = found.max_by_key(|(request, _)| (request.seen, request.boot_ns))?;
+    let before = is_login_manager(&request.process).then(|| asked_logind(case, request)).flatten();
+    let asker = before.unwrap_or(request);
+    Some(Asked { request, before, origin: origin_of(case, &asker.process), after_s })
+}
+
+/// Seconds from a request to the first signal that came of it, when the signal in question can have come of it.
+fn explains(case: &Case<'_>, request: &Request, signal: &Signal) -> Option<f64> {
+    let slack = if request.late { LATE_S } else { 0.0 };
+    let since = |signal: &Signal| signal.ts - request.ts;
+    let gap = since(signal);
+    if gap < -slack {
+        return None;
+    }
+    let fits = match request.act() {
+        Act::Signal => request.signal_num == Some(signal.signal_num) && gap <= SIGNAL_S,
+        Act::Reload => signal.signal_num == SIGHUP && gap <= PROMPT_S,
+        // What a watchdog sends; a stop never begins with it.
+        Act::Stop | Act::Restart | Act::EndSession | Act::Isolate | Act::Shutdown => {
+            signal.signal_num != SIGABRT
+        }
+        Act::Freeze | Act::Start | Act::Create | Act::Other => false,
+    };
+    // A stop goes on for as long as it needs once it has begun: what counts is how soon it did.
+    let of_same_sender = |other: &&Signal| match (&other.sender, &signal.sender) {
+        (Some(one), Some(other)) => one.is(other),
+        _ => false,
+    };
+    let signals = case.facts.signals.iter().filter(of_same_sender).map(since);
+    let first = signals.filter(|gap| *gap >= -slack).fold(gap, f64::min);
+    (fits && first <= PATIENCE_S).then_some(first.max(0.0))
+}
+
+/// What logind was asked for shortly before it asked the manager.
+fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<&'a Request> {
+    let slack = if request.late { LATE_S } else { 0.0 };
+    let of_logind = case.facts.requests.iter().filter(|before| {
+        let gap = request.ts - before.ts;
+        before.recipient == Recipient::Logind
+            && before.concerns != Concern::Elsewhere
+            && (-slack..=HOP_S).contains(&gap)
+            && !before.process.is(&request.process)
+    });
+    of_logind.max_by_key(|before| before.boot_ns)
+}
+
+/// Who made the unit in which a process runs, and so on to the first of them.
+fn origin_of<'a>(case: &Case<'a>, asker: &Process) -> Option<&'a Request> {
+    let made = |process: &Process| {
+        let stem = process.unit.as_deref()?.rsplit_once('.')?.0.to_owned();
+        let origins = case.facts.requests.iter().filter(|request| request.concerns == Concern::Origin);
+        let of_unit = origins.filter(|origin| {
+            origin
+                .object
+                .as_deref()
+                .and_then(|object| object.rsplit_once('.'))
+                .is_some_and(|(name, _)| name == stem)
+        });
+        of_unit.filter(|origin| !origin.process.is(process)).max_by_key(|origin| origin.boot_ns)
+    };
+    let first = made(asker)?;
+    Some(made(&first.process).unwrap_or(first))
+}
+
+impl<'a> Asked<'a> {
+    /// The process that asked, or had logind ask.
+    pub(super) fn asker(&self) -> &'a Process {
+        &self.before.unwrap_or(self.request).process
+    }
+
+    /// The first actor behind it: who scheduled what asked, else who asked. None when that only does as it is told, as logind
+    /// does.
+    pub(super) fn culprit(&self) -> Option<&'a Process> {
+        let first = self.origin.map_or_else(|| self.asker(), |origin| &origin.process);
+        let acts_for_others = is_login_manager(first) || first.is_service_manager();
+        (!acts_for_others).then_some(first)
+    }
+
+    /// How sure it is that the request led to the signal.
+    pub(super) fn confidence(&self) -> Confidence {
+        if self.request.seen && self.after_s <= PROMPT_S { Confidence::Certain } else { Confidence::Likely }
+    }
+
+    /// As the verdict has it.
+    pub(super) fn instigator(&self, case: &Case<'_>) -> Instigator {
+        let request = self.before.unwrap_or(self.request);
+        Instigator {
+            process: request.process.clone(),
+            request: request.sentence(),
+            at: request.ts,
+            inside_target: is_inside(&request.process, case.target()),
+        }
+    }
+
+    /// "`systemctl restart cron` (pid 77, root) run from `-bash` (pid 70) asked it to (RestartUnit cron.service replace)"
+    pub(super) fn sentence(&self, case: &Case<'_>) -> String {
+        let request = self.before.unwrap_or(self.request);
+        let asker = &request.process;
+        let through = self.before.map_or("", |_| ", through systemd-logind,");
+        let verb = if self.request.seen { "asked" } else { "must have asked" };
+        let inside = if is_inside(asker, case.target()) { " inside the very unit" } else { "" };
+        let scheduled = match self.origin {
+            Some(origin) => {
+                format!(", scheduled by {}{},", case.actor(&origin.process), run_from(case, &origin.process))
+            }
+            None => String::new(),
+        };
+        let what = match request.recipient {
+            Recipient::Systemd | Recipient::Logind => format!("it to ({})", request.sentence()),
+            engine => format!("{} to {}", engine.name(), request.sentence()),
+        };
+        format!("{}{}{inside}{scheduled}{through} {verb} {what}", case.actor(asker), run_from(case, asker))
+    }
+
+    /// From the first actor to the manager.
+    pub(super) fn chain(&self, case: &Case<'_>) -> Vec<Link> {
+        let mut links = Vec::new();
+        let by = |request: &Request, to: &str, links: &mut Vec<Link>| {
+            let asker = &request.process;
+            let mut actors = behind(asker, case.target());
+            actors.reverse();
+            actors.push(asker);
+            for (parent, child) in actors.iter().zip(actors.iter().skip(1)) {
+                links.push(link(case.brief(parent), "ran", case.brief(child)));
+            }
+            let action = format!("asked {to} for");
+            links.push(link(case.brief(asker), &action, request.sentence()));
+        };
+        if let Some(origin) = self.origin {
+            by(origin, origin.recipient.name(), &mut links);
+        }
+        if let Some(before) = self.before {
+            by(before, before.recipient.name(), &mut links);
+        }
+        by(self.request, self.request.recipient.name(), &mut links);
+        links
+    }
+
+    /// What was seen of it, and who else asked for something about the target meanwhile.
+    pub(super) fn evidence(&self, case: &Case<'_>) -> Vec<String> {
+        let mut said = Vec::new();
+        for request in [self.origin, self.before, Some(self.request)].into_iter().flatten() {
+            let pid = request.process.pid;
+            let what = request.sentence();
+            said.push(match &request.via {
+                Some(via) if request.seen => format!("The kernel saw pid {pid} send {what} to {via}."),
+                _ => format!(
+                    "pid {pid} was executed as a command that sends {what}; the message itself was not seen."
+                ),
+            });
+        }
+        said.push(format!("The first signal came {} after the request.", span(self.after_s)));
+        let others = case.facts.requests.iter().filter(|other| {
+            other.concerns == Concern::Target
+                && !std::ptr::eq(*other, self.request)
+                && self.before.is_none_or(|before| !std::ptr::eq(*other, before))
+                && !other.process.is(&self.request.process)
+        });
+        for other in others.take(2) {
+            let gap = self.request.ts - other.ts;
+            let when = if gap >= 0.0 { "before" } else { "after" };
+            let who = case.actor(&other.process);
+            said.push(format!("{who} asked for {} {} {when} that.", other.sentence(), span(gap.abs())));
+        }
+        said
+    }
+
+    /// The cause by what was asked for alone.
+    pub(super) fn cause(&self) -> Cause {
+        match (self.request.recipient, self.before.unwrap_or(self.request).act()) {
+            (Recipient::Docker | Recipient::Podman, _) => Cause::ContainerStop,
+            (_, Act::Shutdown) => Cause::HostShutdown,
+            (_, Act::Isolate) => Cause::SystemdDependency,
+            (_, Act::EndSession) => Cause::SessionEnd,
+            _ => Cause::SystemdStop,
+        }
+    }
+}
+
+/// Adds who asked to the verdict of a rule that says why a manager or an engine acted.
+pub(super) fn attribute(case: &Case<'_>, verdict: &mut Verdict) {
+    let about_managers = matches!(
+        verdict.cause,
+        Cause::SystemdStopTimeout | Cause::SystemdDependency | Cause::SessionEnd | Cause::HostShutdown
+    );
+    let Some(signal) = case.decisive.filter(|_| about_managers && verdict.instigator.is_none()) else {
+        return;
+    };
+    let Some(asked) = asked(case, signal).or_else(|| asked_elsewhere(case, signal, &verdict.summary)) else {
+        return;
+    };
+    let summary = verdict.summary.trim_end_matches('.');
+    verdict.summary = format!("{summary}; {}.", asked.sentence(case));
+    verdict.instigator = Some(asked.instigator(case));
+    verdict.culprit = verdict.culprit.take().or_else(|| asked.culprit().cloned());
+    verdict.chain.splice(..0, asked.chain(case));
+    verdict.evidence.extend(asked.evidence(case));
+}
+
+/// Who asked for the job of another unit that pulled the target along, which the rule has named.
+fn asked_elsewhere<'a>(case: &Case<'a>, signal: &Signal, named: &str) -> Option<Asked<'a>> {
+    let sender = signal.sender.as_ref()?;
+    let found = case.facts.requests.iter().filter(|request| {
+        let is_named = request.object.as_deref().is_some_and(|object| {
+            named.split('`').skip(1).step_by(2).any(|quoted| quoted == object)
+                || named.split(' ').any(|word| word.trim_matches([',', ';', '.', ':']) == object)
+        });
+        let acts = matches!(request.act(), Act::Stop | Act::Restart | Act::Start | Act::Isolate);
+        request.concerns == Concern::Elsewhere
+            && is_named
+            && acts
+            && is_of(request, sender)
+            && request.ts <= signal.ts + if request.late { LATE_S } else { 0.0 }
+    });
+    let request = found.max_by_key(|request| request.boot_ns)?;
+    let after_s = (signal.ts - request.ts).max(0.0);
+    Some(Asked { request, before: None, origin: origin_of(case, &request.process), after_s })
+}
+
+/// True when a process lives in the very unit of the target, or descends from it.
+fn is_inside(process: &Process, target: &Process) -> bool {
+    let same_unit = target.unit.is_some() && process.unit == target.unit && process.slice == target.slice;
+    let descends = process.ancestors.iter().any(|ancestor| ancestor.is(target));
+    same_unit || descends || process.is(target)
+}
