@@ -7,7 +7,8 @@ use crate::model::{Act, Concern, Process, Recipient, Request};
 pub fn concern(request: &Request, target: &Process, sender: &Process, names: &[String]) -> Option<Concern> {
     match request.recipient {
         Recipient::Systemd | Recipient::Logind => (sender.is_service_manager() && is_of(request, sender))
-            .then(|| of_manager(request, target, sender, names))?,
+            .then(|| of_manager(request, target, sender, names))
+            .flatten(),
         Recipient::Docker | Recipient::Podman => of_engine(request, target, names),
     }
 }

@@ -1,8 +1,8 @@
 //! Processes, signals and incidents for table tests. Times are seconds since boot.
 
 use crate::model::{
-    Concern, Facts, INCIDENT_SCHEMA, Kill, Lost, Mechanism, Outcome, OutcomeKind, Process, Recipient, Request,
-    Scope, SendResult, SiCode, Signal,
+    Concern, Facts, INCIDENT_SCHEMA, Kill, Lost, Mechanism, Outcome, OutcomeKind, Process, Recipient,
+    Request, Scope, SendResult, SiCode, Signal,
 };
 use crate::signals;
 

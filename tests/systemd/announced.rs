@@ -65,13 +65,14 @@ pub(crate) fn stop_that_was_announced() -> Result<()> {
     ensure!(stopped.status.success(), "{stopped:?}");
     let stopper: u32 = stopped.stdout.trim().parse().context("the stopper told no pid")?;
     let incident = scene.incident()?;
-    incident.expect("verdict.cause", "planned-stop")?;
+    // What was asked says more than what was announced.
+    incident.expect("verdict.cause", "systemd-stop")?;
     incident.expect("verdict.intent", "deliberate")?;
-    incident.expect("verdict.confidence", "likely")?;
-    incident.expect("verdict.culprit.ns_pid", stopper)?;
-    incident.expect("markers.0.writer.ns_pid", stopper)?;
-    incident.expect("verdict.instigator.process.ns_pid", stopper)?;
+    let writer = incident.number("markers.0.writer.pid")?;
+    incident.expect_part("verdict.instigator.process.cmdline", "systemctl stop a-planned")?;
+    incident.expect("verdict.instigator.process.ppid", writer)?;
     incident.expect("verdict.instigator.inside_target", false)?;
+    expect_evidence(&incident, &format!("It names pid {stopper} as the stopper."))?;
     expect_evidence(&incident, "and the service manager sent the signal")
 }
 
@@ -83,8 +84,8 @@ pub(crate) fn marker_of_exec_stop() -> Result<()> {
         let scene = Scene::new(name, &[write, last])?;
         scene.machine.sh(&format!("systemctl stop {name}"))?;
         let incident = scene.incident()?;
-        incident.expect("verdict.cause", "external-kill")?;
-        incident.expect("verdict.culprit", serde_json::Value::Null)?;
+        incident.expect("verdict.cause", "systemd-stop")?;
+        incident.expect_part("verdict.culprit.cmdline", &format!("systemctl stop {name}"))?;
         ensure!(
             expect_evidence(&incident, "comes from its own unit and says nothing of who asked").is_ok()
                 || expect_evidence(&incident, "but nothing shows that its writer asked").is_ok(),

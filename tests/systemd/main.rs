@@ -1,6 +1,7 @@
 //! A real systemd: stop timeouts, stops that were announced, and the diagnostic as a transient unit.
 
 mod announced;
+mod asked;
 mod diagnose;
 mod journal;
 mod reasons;
@@ -39,6 +40,13 @@ fn main() -> ExitCode {
         test("unit_whose_support_ended", reasons::unit_whose_support_ended),
         test("user_manager_that_ended", reasons::user_manager_that_ended),
         test("processes_of_a_session_that_ends", session::processes_of_a_session_that_ends),
+        test("systemctl_by_root", asked::systemctl_by_root),
+        test("script_four_shells_deep", asked::script_four_shells_deep),
+        test("timer_that_was_scheduled", asked::timer_that_was_scheduled),
+        test("timer_of_a_file", asked::timer_of_a_file),
+        test("calls_over_the_bus", asked::calls_over_the_bus),
+        test("two_units_by_two_callers", asked::two_units_by_two_callers),
+        test("by_commands_alone", asked::by_commands_alone),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);

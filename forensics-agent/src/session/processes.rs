@@ -51,6 +51,8 @@ pub(super) struct Processes {
     /// Keys of `known`, in ticks, oldest first.
     order: VecDeque<ProcessKey>,
     redact: Redact,
+    /// What the kernel's paths of cgroups begin with where the agent sees the root of its cgroup namespace.
+    cgroup_root: Option<String>,
 }
 
 impl Processes {
@@ -60,7 +62,7 @@ impl Processes {
         lineage: BpfHashMap<MapData, TaskKey, TaskKey>,
         redact: Redact,
     ) -> Self {
-        Self { ledger, lineage, known: HashMap::new(), order: VecDeque::new(), redact }
+        Self { ledger, lineage, known: HashMap::new(), order: VecDeque::new(), redact, cgroup_root: None }
     }
 
     /// Reads command lines through another redaction from now on. What is remembered stays as it was read.
@@ -278,12 +280,24 @@ impl Processes {
             loginuid: (info.loginuid != u32::MAX).then_some(info.loginuid),
             session: has(task_missing::SID).then_some(info.sid),
             tty: tty_name(&records::text(&info.tty)),
-            cgroup: cgroup.map(str::to_owned),
+            cgroup: cgroup.map(|path| self.below_root(path, info.cgroup_id)),
             ns_pid: (info.ns_level > 0 && has(task_missing::NS_PID)).then_some(info.ns_tgid),
             ..Process::default()
         };
         place(&mut process);
         process
+    }
+
+    /// A path of the kernel's as the agent sees it. Where its namespace has its root is learnt from the first cgroup that is
+    /// still there, by its number.
+    fn below_root(&mut self, path: &str, id: u64) -> String {
+        if self.cgroup_root.is_none()
+            && let Some(seen) = cgroup::path_of_id(id)
+        {
+            self.cgroup_root = path.strip_suffix(seen.as_str()).map(str::to_owned);
+        }
+        let root = self.cgroup_root.as_deref().unwrap_or_default();
+        path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned()
     }
 
     /// The processes that a process descends from, nearest first.

@@ -237,35 +237,13 @@ pub(super) fn attribute(case: &Case<'_>, verdict: &mut Verdict) {
     let Some(signal) = case.decisive.filter(|_| about_managers && verdict.instigator.is_none()) else {
         return;
     };
-    let Some(asked) = asked(case, signal).or_else(|| asked_elsewhere(case, signal, &verdict.summary)) else {
-        return;
-    };
+    let Some(asked) = asked(case, signal) else { return };
     let summary = verdict.summary.trim_end_matches('.');
     verdict.summary = format!("{summary}; {}.", asked.sentence(case));
     verdict.instigator = Some(asked.instigator(case));
     verdict.culprit = verdict.culprit.take().or_else(|| asked.culprit().cloned());
     verdict.chain.splice(..0, asked.chain(case));
     verdict.evidence.extend(asked.evidence(case));
-}
-
-/// Who asked for the job of another unit that pulled the target along, which the rule has named.
-fn asked_elsewhere<'a>(case: &Case<'a>, signal: &Signal, named: &str) -> Option<Asked<'a>> {
-    let sender = signal.sender.as_ref()?;
-    let found = case.facts.requests.iter().filter(|request| {
-        let is_named = request.object.as_deref().is_some_and(|object| {
-            named.split('`').skip(1).step_by(2).any(|quoted| quoted == object)
-                || named.split(' ').any(|word| word.trim_matches([',', ';', '.', ':']) == object)
-        });
-        let acts = matches!(request.act(), Act::Stop | Act::Restart | Act::Start | Act::Isolate);
-        request.concerns == Concern::Elsewhere
-            && is_named
-            && acts
-            && is_of(request, sender)
-            && request.ts <= signal.ts + if request.late { LATE_S } else { 0.0 }
-    });
-    let request = found.max_by_key(|request| request.boot_ns)?;
-    let after_s = (signal.ts - request.ts).max(0.0);
-    Some(Asked { request, before: None, origin: origin_of(case, &request.process), after_s })
 }
 
 /// True when a process lives in the very unit of the target, or descends from it.

@@ -265,6 +265,7 @@ mod tests {
             mode: Some("replace".to_owned()),
             signal_num: None,
             seen: true,
+            late: false,
             concerns: crate::model::Concern::Elsewhere,
         };
         let stop =
