@@ -28,17 +28,71 @@ pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool) -> Need {
     if !log_tells || !place.is_service() {
         return Need::Nothing;
     }
+    // A manager sees only what it started; of what that started in turn, most ends well, and often.
+    let is_seen = facts.target.parent().map_or(facts.target.ppid == Some(1), Process::is_service_manager);
     // What nobody brought about, only its own words explain.
     match judge(facts, Show::Cmdline).cause {
-        Cause::Exit | Cause::Crash => Need::Now,
-        _ => Need::Later,
+        Cause::Crash => Need::Now,
+        Cause::Exit if is_seen => Need::Now,
+        _ if is_seen => Need::Later,
+        _ => Need::Nothing,
     }
 }
 
 /// A signal of a manager, or of one who advises it, that ends processes.
-fn is_of_manager(signal: &Signal) -> bool {
+pub(super) fn is_of_manager(signal: &Signal) -> bool {
     let ends = requests_termination(signal.signal_num) || signal.signal_num == SIGABRT;
     let by_kernel = !signal.mechanism.is_user_sent() && signal.mechanism != Mechanism::CgroupKill;
     let adviser = |sender: &Process| matches!(sender.program(), "systemd-oomd" | "systemd-logind");
     ends && !by_kernel && signal.sender.as_ref().is_some_and(|one| one.is_service_manager() || adviser(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::systemd::unit::Scope;
+    use crate::report::samples;
+
+    fn place() -> UnitPath {
+        UnitPath::named("gw", Scope::System).expect("a unit")
+    }
+
+    fn exited(parent: Process) -> Facts {
+        let mut facts = samples::pkill().facts;
+        facts.signals.clear();
+        facts.outcome.kind = OutcomeKind::Exited;
+        facts.outcome.exit_code = Some(1);
+        facts.outcome.after_s = None;
+        facts.target.ppid = Some(parent.pid);
+        facts.target.ancestors = vec![parent];
+        facts
+    }
+
+    fn systemd() -> Process {
+        Process { pid: 1, name: "systemd".to_owned(), ..Process::default() }
+    }
+
+    #[test]
+    fn only_what_the_manager_started_is_asked_about() {
+        let worker = Process { pid: 77, name: "gw".to_owned(), ..Process::default() };
+        assert_eq!(need(&exited(systemd()), &place(), true), Need::Now);
+        assert_eq!(need(&exited(worker.clone()), &place(), true), Need::Nothing);
+        assert_eq!(need(&exited(systemd()), &place(), false), Need::Nothing, "a command of one's own");
+        let mut killed = samples::pkill().facts;
+        killed.target.ancestors = vec![systemd()];
+        assert_eq!(need(&killed, &place(), true), Need::Later);
+        killed.target.ancestors = vec![worker];
+        assert_eq!(need(&killed, &place(), true), Need::Nothing);
+    }
+
+    #[test]
+    fn a_manager_must_speak_of_its_own_signals() {
+        let mut facts = samples::pkill().facts;
+        for signal in &mut facts.signals {
+            signal.sender = Some(systemd());
+        }
+        assert_eq!(need(&facts, &place(), false), Need::Now);
+        facts.outcome.kind = OutcomeKind::Survived;
+        assert_eq!(need(&facts, &place(), true), Need::Nothing);
+    }
 }

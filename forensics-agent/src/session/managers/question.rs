@@ -8,7 +8,7 @@ use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Said, came::Came, missing};
+use super::{Said, came::Came, missing, need::is_of_manager};
 use crate::host::{
     cgroup, clock,
     journal::{self, Ended},
@@ -165,7 +165,9 @@ impl Question {
             manager.messages.is_empty() && said.missing.iter().any(|one| one.field == "manager.messages");
         // What pulled it down may be logged only after it.
         let may_come = manager.after.as_ref().is_some_and(hangs_on_services) && elapsed < PATIENCE_FOR_CUE;
-        cannot || (told_end && !may_come) || (told_reason() && elapsed >= PATIENCE_FOR_END)
+        // Nothing more is to come of a unit that runs on, or is down.
+        let is_over = !self.facts.signals.iter().any(is_of_manager) && unit_result::is_settled(&self.facts);
+        cannot || is_over || (told_end && !may_come) || (told_reason() && elapsed >= PATIENCE_FOR_END)
     }
 }
 
