@@ -107,10 +107,12 @@ impl Relays {
         let fits = |received: &Signal| {
             received.signal_num != SIGKILL || likeliest == SIGKILL && signal.sender.is_none()
         };
+        // `run` sends nothing of its own, however long a busy machine makes it wait.
+        let window = if process.pid == std::process::id() { u64::MAX } else { WINDOW_NS };
         let lately = self.received.iter().rev().filter(|(receiver, received)| {
             let age = signal.boot_ns.checked_sub(received.boot_ns);
             receiver.is(process.key())
-                && age.is_some_and(|age| age <= WINDOW_NS)
+                && age.is_some_and(|age| age <= window)
                 && fits(received)
                 && hops(received) < MAX_HOPS
         });
