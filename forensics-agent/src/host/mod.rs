@@ -1,5 +1,6 @@
 //! Evidence from the host: `/proc`, cgroups, markers, managers; and the redaction of what is secret.
 
+pub mod bpf_programs;
 pub mod cgroup;
 pub mod cgroup_mounts;
 pub mod clock;

@@ -18,6 +18,9 @@ pub struct Kill {
     /// What kept the target from acting on the signal when that came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
+    /// Loaded BPF programs that can send a signal, when one of them did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bpf_programs: Vec<BpfProgram>,
     /// Names in the environment of the target by which CI systems find what a job leaves behind; never their values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub job_cookies: Vec<String>,
@@ -86,4 +89,20 @@ pub enum SuspendedBy {
     Stop,
     /// The freezer of its cgroup.
     Freezer,
+}
+
+/// A loaded BPF program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BpfProgram {
+    /// The kernel's number of it.
+    pub id: u32,
+    /// Its name, at most 15 bytes; empty when it has none.
+    pub name: String,
+    /// Its type, as `kprobe`.
+    pub kind: String,
+    /// When it was loaded, `CLOCK_BOOTTIME` nanoseconds.
+    pub loaded_boot_ns: u64,
+    /// The processes that hold it, or a link to it, open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Process>,
 }

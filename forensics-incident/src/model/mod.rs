@@ -25,7 +25,7 @@ pub use context::{Context, ProcessSummary};
 pub use fault::{CodeLocation, FaultAccess};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
 pub use kernel_log::{Consumer, KernelLog, OomReport, SeccompReport};
-pub use kill::{EarlierHolder, Kill, Pidfile, ProcessGroup, SuspendedBy, Suspension};
+pub use kill::{BpfProgram, EarlierHolder, Kill, Pidfile, ProcessGroup, SuspendedBy, Suspension};
 pub use limits::{Limit, Limits};
 pub use log_line::LogLine;
 pub use manager::{Infinity, ManagerFacts, ManagerMessage, ParentUnit, Timeout, UnitState};

@@ -12,13 +12,15 @@ use std::{
 
 use forensics_incident::{
     model::{
-        EarlierHolder, Facts, Kill, Mechanism, Pidfile, Process, ProcessGroup, ProcessKey, Signal, Suspension,
+        BpfProgram, EarlierHolder, Facts, Kill, Mechanism, Missing, Pidfile, Process, ProcessGroup,
+        ProcessKey, Signal, Suspension,
     },
     signals::{ends_by_default, requests_termination},
 };
 
 use super::processes::Processes;
 use crate::host::{
+    bpf_programs,
     pidfiles::{Named, Pidfiles},
     suspension,
 };
@@ -52,6 +54,8 @@ struct Aimed {
     acts: Vec<(ProcessKey, Kill)>,
     /// By the moment of the signal.
     suspensions: Vec<(u64, Suspension)>,
+    /// What may have sent the first signal that a BPF program sent.
+    bpf_programs: Option<Result<Vec<BpfProgram>, String>>,
 }
 
 impl Kills {
@@ -71,6 +75,11 @@ impl Kills {
             && let Some(suspension) = suspension::of(target)
         {
             keep(&mut self.targets.entry(target.pid).or_default().suspensions, (signal.boot_ns, suspension));
+        }
+        if signal.mechanism == Mechanism::Bpf {
+            // A tracer leaves as soon as it has done its work.
+            let aimed = self.targets.entry(target.pid).or_default();
+            aimed.bpf_programs.get_or_insert_with(|| bpf_senders(processes));
         }
         let Some(sender) = signal.sender.as_ref().filter(|sender| !sender.is(target)) else { return };
         if !signal.mechanism.is_user_sent() || !ends_by_default(signal.signal_num) {
@@ -208,8 +217,27 @@ impl Kills {
         let act = sender.and_then(|sender| aimed.acts.iter().find(|(key, _)| *key == sender));
         facts.kill = act.map(|(_, act)| act.clone()).unwrap_or_default();
         facts.kill.suspension = suspension;
+        if decisive.is_some_and(|signal| signal.mechanism == Mechanism::Bpf) {
+            match &aimed.bpf_programs {
+                Some(Ok(programs)) => facts.kill.bpf_programs.clone_from(programs),
+                Some(Err(why)) => {
+                    facts.missing.push(Missing { field: "kill.bpf_programs".to_owned(), why: why.clone() });
+                }
+                None => {}
+            }
+        }
         facts.kill.job_cookies.clone_from(&aimed.job_cookies);
     }
+}
+
+/// The BPF programs that can send a signal, with who holds them.
+fn bpf_senders(processes: &mut Processes) -> Result<Vec<BpfProgram>, String> {
+    let found = bpf_programs::that_send_signals()?.into_iter();
+    let with_holders = |(program, pids): (BpfProgram, Vec<u32>)| {
+        let holders = pids.into_iter().filter_map(|pid| processes.read(pid).ok()).collect();
+        BpfProgram { holders, ..program }
+    };
+    Ok(found.map(with_holders).collect())
 }
 
 /// Remembers one more, instead of the first where there are too many.
