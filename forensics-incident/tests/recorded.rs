@@ -21,7 +21,7 @@ enum Blamed {
 
 use Blamed::{Itself, Nobody, Other};
 
-const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 34] = [
+const EXPECTED: &[(&str, Cause, Confidence, Blamed, &str)] = &[
     ("exit-78", Cause::Exit, Confidence::Certain, Itself, "with status 78 by itself (EX_CONFIG)"),
     ("fault-with-file", Cause::Crash, Confidence::Certain, Itself, "in `victim`: it wrote to a null pointer"),
     (
@@ -40,6 +40,13 @@ const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 34] = [
     ),
     ("abort", Cause::Crash, Confidence::Certain, Itself, "it called abort()"),
     ("async-io", Cause::AsyncIo, Confidence::Certain, Itself, "asked for signals about a file or socket"),
+    (
+        "bpf-program",
+        Cause::Unknown,
+        Confidence::Possible,
+        Other("bpftrace --unsafe"),
+        "the only loaded one that can",
+    ),
     ("broken-pipe", Cause::BrokenPipe, Confidence::Certain, Itself, "nobody reads any more"),
     ("bus", Cause::Crash, Confidence::Certain, Itself, "in a mapped file that has no data there"),
     ("cpu-soft", Cause::ResourceLimit, Confidence::Certain, Nobody, "CPU time limit of 1 s"),
@@ -60,15 +67,42 @@ const EXPECTED: [(&str, Cause, Confidence, Blamed, &str); 34] = [
         Other("namespace_init"),
         "the init of its",
     ),
+    ("oom", Cause::Oom, Confidence::Certain, Nobody, "reached its limit of 32 MiB"),
+    (
+        "oom-daemon",
+        Cause::OomDaemon,
+        Confidence::Likely,
+        Other("earlyoom"),
+        "frees memory before the kernel must",
+    ),
     ("parent-process", Cause::ParentDeath, Confidence::Certain, Other("parent_process"), "its parent"),
     ("parent-thread", Cause::ParentDeath, Confidence::Certain, Other("parent_thread"), "the thread of"),
     ("pattern-kill", Cause::PatternKill, Confidence::Certain, Other("pkill"), "the pattern `sleep web9` met"),
+    ("planned-stop", Cause::PlannedStop, Confidence::Certain, Other("marked.py planned"), "as planned"),
     ("posix-timer", Cause::Timer, Confidence::Certain, Itself, "a timer that it had set for itself"),
     ("real-time", Cause::ResourceLimit, Confidence::Certain, Nobody, "limit of 200 ms (RLIMIT_RTTIME)"),
     ("relayed", Cause::ExternalKill, Confidence::Likely, Other("/bin/kill -TERM"), "which passed it on"),
     ("seccomp-filter", Cause::Seccomp, Confidence::Certain, Itself, "forbids the system call `getppid`"),
     ("segmentation", Cause::Crash, Confidence::Certain, Itself, "it used a null pointer (address 0x8)"),
     ("self-kill", Cause::SelfKill, Confidence::Certain, Itself, "sent SIGKILL to itself"),
+    ("silent-kill", Cause::SilentKill, Confidence::Likely, Nobody, "nobody was seen sending it"),
+    (
+        "stale-pid-kill",
+        Cause::StalePidKill,
+        Confidence::Likely,
+        Other("stop-shop.sh"),
+        "came from `/run/shop/server.pid`",
+    ),
+    ("supervisor-stop", Cause::SupervisorStop, Confidence::Likely, Nobody, "by its own supervisor `runsv"),
+    ("survived", Cause::Survived, Confidence::Certain, Other("kill"), "which it ignores"),
+    ("takeover", Cause::Takeover, Confidence::Certain, Other("marked.py takeover"), "takes its place"),
+    (
+        "terminal-closed",
+        Cause::TerminalHangup,
+        Confidence::Certain,
+        Other("terminals.py"),
+        "its terminal pts/0 went away",
+    ),
     ("timeout-command", Cause::TimeoutCommand, Confidence::Certain, Other("timeout 2.5"), "after 2.5 s"),
     ("tracer-that-ends", Cause::Debugger, Confidence::Certain, Other("tracer_that_ends"), "its tracer"),
     ("tracer-that-injects", Cause::Debugger, Confidence::Likely, Other("tracer_that_injects"), "its tracer"),
@@ -113,7 +147,7 @@ fn recorded(name: &str) -> Result<Incident, Box<dyn Error>> {
 
 #[test]
 fn each_is_judged_as_it_was() -> Result<(), Box<dyn Error>> {
-    for (name, cause, confidence, blamed, words) in EXPECTED {
+    for &(name, cause, confidence, ref blamed, words) in EXPECTED {
         let facts = recorded(name)?.facts;
         let verdict = judge(&facts, Show::Cmdline);
         assert_eq!((verdict.cause, verdict.confidence), (cause, confidence), "{name}: {}", verdict.summary);
@@ -145,7 +179,7 @@ fn none_is_forgotten() {
 /// Without the signals a verdict has nothing to stand on, and says so.
 #[test]
 fn without_its_signals_nobody_is_blamed_for_a_kill() -> Result<(), Box<dyn Error>> {
-    for (name, cause, ..) in EXPECTED {
+    for &(name, cause, ..) in EXPECTED {
         let mut facts = recorded(name)?.facts;
         facts.signals.clear();
         let verdict = judge(&facts, Show::Cmdline);

@@ -8,6 +8,8 @@ mod actors;
 mod announcement;
 mod asked;
 mod case;
+#[cfg(test)]
+mod coverage;
 mod evidence;
 mod exit_codes;
 mod fault;
