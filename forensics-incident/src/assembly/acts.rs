@@ -57,13 +57,16 @@ pub(super) struct Grouped {
 }
 
 impl Acts {
-    /// Enters a signal at `target`; yields the group when the act is known to be one.
+    /// Enters a signal at `target`; yields the group when the act is known to be one. `has_company` says whether there are other
+    /// targets in the unit or cgroup that a manager takes down: that is one act for all of them, and the first of them may have
+    /// ended before the second one is signalled.
     pub(super) fn note(
         &mut self,
         target: &Process,
         fold_id: u64,
         signal: &Signal,
         ids: &mut dyn FnMut() -> String,
+        has_company: impl FnOnce() -> bool,
     ) -> Option<Grouped> {
         if !ends_by_default(signal.signal_num) {
             return None;
@@ -88,7 +91,8 @@ impl Acts {
         {
             self.recent.pop_front();
         }
-        let group_id = hits_several(signal).then(ids);
+        let takes_down = matches!(deed.at, Some(Aim::Unit(_))) && has_company();
+        let group_id = (takes_down || hits_several(signal)).then(ids);
         let first = (target.key(), fold_id);
         self.recent.push_back(Act { deed, last_ns: now, first, group_id: group_id.clone() });
         group_id.map(|group_id| Grouped { group_id, also: None })
@@ -113,10 +117,20 @@ fn deed(target: &Process, signal: &Signal) -> Option<Deed> {
     };
     let at = match signal.mechanism {
         M::TtyInterrupt | M::TtyHangup => target.session.map(Aim::Session),
-        _ if actor.is_service_manager() => target.unit.clone().or(target.cgroup.clone()).map(Aim::Unit),
+        _ if actor.is_service_manager() => place(target).map(|place| Aim::Unit(place.to_owned())),
         _ => group_argument(signal).map(Aim::Group),
     };
     Some(Deed { actor: actor.key(), signal: signal.signal_num, mechanism: signal.mechanism, at })
+}
+
+/// The unit or cgroup that a manager takes down together with the target.
+fn place(target: &Process) -> Option<&str> {
+    target.unit.as_deref().or(target.cgroup.as_deref())
+}
+
+/// True for two targets that a manager takes down together.
+pub(super) fn are_company(one: &Process, other: &Process) -> bool {
+    one.key() != other.key() && place(one).is_some() && place(one) == place(other)
 }
 
 /// True when the act reaches several processes by its nature.

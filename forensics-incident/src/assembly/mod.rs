@@ -23,7 +23,7 @@ use crate::attribution::is_own;
 use crate::model::{Mechanism, OutcomeKind, Process, ProcessKey, Signal};
 use crate::signals;
 
-use acts::Acts;
+use acts::{Acts, are_company};
 use keys::{Recent, resolve};
 use target::{Ending, Request, Target};
 
@@ -236,12 +236,12 @@ impl Assembler {
         };
         let Some(target) = self.targets.get_mut(&key) else { return outputs };
 
+        let mut grouped = None;
         let fold_id = record.fold_id;
         let signal = record.signal.clone();
         let asks = self.config.report_signals & signals::bit(signal.signal_num) != 0
             && asks_to_end(&signal, &target.process);
         target.ledger.record(record);
-        let grouped = self.acts.note(&target.process, fold_id, &signal, &mut *self.ids);
         if asks {
             let boot_ns = signal.boot_ns;
             let deadline = now_boot_ns.saturating_add(self.config.survive_after_ns);
@@ -253,7 +253,13 @@ impl Assembler {
                 outputs.push(Output::TerminationRequested { target: key, signal, boot_ns });
             }
         }
-        if let Some(grouped) = grouped {
+        if let Some(target) = self.targets.get(&key).map(|target| &target.process) {
+            let has_company = || self.targets.values().any(|other| are_company(target, &other.process));
+            grouped = self.acts.note(target, fold_id, &signal, &mut *self.ids, has_company);
+        }
+        if let Some(grouped) = grouped
+            && let Some(target) = self.targets.get_mut(&key)
+        {
             target.ledger.group(fold_id, &grouped.group_id);
             if let Some((first, fold_id)) = grouped.also
                 && let Some(first) = self.find(first)
