@@ -12,7 +12,14 @@ use harness::{Skip, needs_root, test};
 const BUDGETS: &str = include_str!("budgets.toml");
 
 /// Everything that a program can do is asked of it, so that nothing is folded away before it is verified.
-const EVERYTHING: Config = Config { record_mask: u64::MAX, unhandled_mask: u64::MAX, all: 1, watch_execs: 1 };
+const EVERYTHING: Config = Config {
+    record_mask: u64::MAX,
+    unhandled_mask: u64::MAX,
+    all: 1,
+    watch_execs: 1,
+    watch_new_cgroups: 1,
+    ..Config::NOTHING
+};
 
 /// Programs, and of each the verified instructions and the bytes of its translation.
 type Sizes = BTreeMap<String, (u32, u32)>;
@@ -27,8 +34,8 @@ fn main() -> ExitCode {
 /// Loads and attaches everything with this variant.
 fn loads(hook: Hook) -> Result<()> {
     let sizes = load(hook)?;
-    // The three that every variant has, and its own.
-    ensure!(sizes.len() >= 4, "only {sizes:?} were loaded");
+    // Those that every variant has, three of processes and three of cgroups, and its own.
+    ensure!(sizes.len() >= 7, "only {sizes:?} were loaded");
     ensure!(sizes.values().all(|&(_, translated)| translated > 0), "nothing was translated: {sizes:?}");
     Ok(())
 }

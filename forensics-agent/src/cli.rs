@@ -285,12 +285,12 @@ mod tests {
             (
                 "watch",
                 2,
-                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match, --all or --config",
+                "watch needs to know which processes: --pid, --unit, --user-unit, --cgroup, --pidfile, --comm, --exe, --match, --all or --config",
             ),
             (
                 "watch -f",
                 2,
-                "watch needs to know which processes: --pid, --pidfile, --comm, --exe, --match, --all or --config",
+                "watch needs to know which processes: --pid, --unit, --user-unit, --cgroup, --pidfile, --comm, --exe, --match, --all or --config",
             ),
             (
                 "watch --pidfil 3",

@@ -30,6 +30,10 @@ pub struct ExecEntry {
     pub cmdline_full_len: u32,
     /// [`exec_flags`] bits.
     pub flags: u32,
+    /// Process id in its own pid namespace.
+    pub ns_tgid: u32,
+    /// Depth of that namespace; 0 is the initial one.
+    pub ns_level: u32,
     /// Name of the process after the exec.
     pub comm: [u8; COMM_LEN],
     /// Names on the path of the executable, innermost first, each NUL-terminated.
@@ -38,7 +42,7 @@ pub struct ExecEntry {
     pub cmdline: [u8; MAX_LEDGER_CMDLINE],
 }
 
-const _: () = assert!(size_of::<ExecEntry>() == 80 + MAX_LEDGER_PATH + MAX_LEDGER_CMDLINE);
+const _: () = assert!(size_of::<ExecEntry>() == 88 + MAX_LEDGER_PATH + MAX_LEDGER_CMDLINE);
 
 /// Bits of [`ExecEntry::flags`].
 pub mod exec_flags {

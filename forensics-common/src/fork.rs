@@ -24,6 +24,8 @@ pub struct ForkRecord {
     pub parent: TaskKey,
     /// The child.
     pub child: TaskKey,
+    /// Id of the child's cgroup in the unified hierarchy; 0 when it was not looked at.
+    pub cgroup_id: u64,
     /// Name of the child.
     pub comm: [u8; COMM_LEN],
     /// Flags that the child inherited: [`target_flags`](crate::target_flags) bits.
@@ -32,4 +34,4 @@ pub struct ForkRecord {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<ForkRecord>() == 88);
+const _: () = assert!(size_of::<ForkRecord>() == 96);

@@ -31,6 +31,8 @@ pub enum Kind {
     Exec = 4,
     /// [`RequestRecord`](crate::RequestRecord)
     Request = 5,
+    /// [`CgroupRecord`](crate::CgroupRecord)
+    Cgroup = 6,
 }
 
 /// A number that is no [`Kind`].
@@ -47,6 +49,7 @@ impl TryFrom<u32> for Kind {
             3 => Ok(Self::Fork),
             4 => Ok(Self::Exec),
             5 => Ok(Self::Request),
+            6 => Ok(Self::Cgroup),
             other => Err(UnknownKind(other)),
         }
     }
@@ -66,9 +69,11 @@ pub enum Stream {
     Exec = 3,
     /// The program that sees requests, whichever it is.
     Request = 4,
+    /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_attach_task`
+    Cgroup = 5,
 }
 
 impl Stream {
     /// How many there are.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 6;
 }

@@ -5,6 +5,7 @@
 //! the host. Bytes become enums in the agent through `TryFrom`, never by transmute.
 #![no_std]
 
+mod cgroup;
 mod config;
 mod counters;
 mod exec;
@@ -21,6 +22,10 @@ mod task;
 #[cfg(feature = "user")]
 mod user;
 
+pub use cgroup::{
+    CgroupEvent, CgroupKey, CgroupRecord, MAX_CGROUP_PATH_TEXT, MAX_HIERARCHIES, NO_HIERARCHY, UNIFIED_SLOT,
+    UnknownCgroupEvent,
+};
 pub use config::Config;
 pub use counters::Counter;
 pub use exec::{ExecEntry, ExecRecord, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, exec_flags};

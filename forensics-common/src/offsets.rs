@@ -79,6 +79,10 @@ pub struct Offsets {
     pub css_set_dfl_cgrp: u32,
     /// `cgroup.kn`
     pub cgroup_kn: u32,
+    /// `cgroup.root`
+    pub cgroup_root: u32,
+    /// `cgroup_root.hierarchy_id`
+    pub cgroup_root_hierarchy: u32,
     /// `kernfs_node.id`
     pub kernfs_id: u32,
     /// `kernfs_node.name`
@@ -145,4 +149,4 @@ impl Offsets {
     }
 }
 
-const _: () = assert!(size_of::<Offsets>() == 62 * size_of::<u32>());
+const _: () = assert!(size_of::<Offsets>() == 64 * size_of::<u32>());

@@ -32,4 +32,19 @@ pub mod target_flags {
     pub const FOLLOW: u32 = 1 << 0;
     /// The agent has not looked at its name yet.
     pub const PROVISIONAL: u32 = 1 << 1;
+    /// The agent asked for it by its pid, whatever cgroup it is in.
+    pub const HELD: u32 = 1 << 2;
+    /// It is in a cgroup whose processes are targets: a bit for each slot of a hierarchy.
+    pub const MEMBER: u32 = 0xf << MEMBER_SHIFT;
+    /// Any of these makes it a target.
+    pub const HOLDS: u32 = FOLLOW | PROVISIONAL | HELD | MEMBER;
+
+    const MEMBER_SHIFT: u32 = 8;
+    const _: () = assert!(crate::MAX_HIERARCHIES == MEMBER.count_ones() as usize);
+
+    /// The bit of a slot.
+    #[inline(always)]
+    pub const fn member(slot: u32) -> u32 {
+        (1 << MEMBER_SHIFT << (slot & 31)) & MEMBER
+    }
 }

@@ -2,10 +2,12 @@
 
 use aya::Pod;
 
-use crate::{Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
+use crate::{CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
 
 // SAFETY: all are `repr(C)`, `Copy` and made of integers and byte arrays without padding, so that every byte is
 // initialised and every pattern of bytes is a value.
+unsafe impl Pod for CgroupKey {}
+// SAFETY: as above.
 unsafe impl Pod for Config {}
 // SAFETY: as above.
 unsafe impl Pod for ExecEntry {}

@@ -85,6 +85,7 @@ unsafe fn describe(task: u64, entry: &mut ExecEntry) {
     if unsafe { bytes(task, offset!(task_comm), &raw mut entry.comm) }.is_err() {
         entry.comm[0] = 0;
     }
+    (entry.ns_tgid, entry.ns_level) = task::ns_tgid(task).unwrap_or((0, 0));
     entry.cmdline_len = 0;
     entry.cmdline_full_len = 0;
     let Ok(mm) = pointer(task, offset!(task_mm)) else {

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use forensics_common::{ForkRecord, Kind, Stream, Target, target_flags};
 
 use crate::{
-    emit,
+    cgroups, emit,
     globals::offset,
     maps::LINEAGE,
     read::{bytes, field},
@@ -33,10 +33,14 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
     let (Ok(maker), Ok(made)) = (task::key_of(parent), task::key_of(child)) else { return 0 };
     let _ = LINEAGE.insert(made, maker, 0);
 
-    let Some(watched) = targets::find(maker.tgid) else { return 0 };
     // SAFETY: a value of a preallocated map.
-    let flags = unsafe { (*watched).flags };
-    if flags & target_flags::FOLLOW == 0 {
+    let of_maker = targets::find(maker.tgid).map_or(0, |target| unsafe { (*target).flags });
+    let inherited = match of_maker & target_flags::FOLLOW {
+        0 => of_maker & target_flags::MEMBER,
+        _ => of_maker & !target_flags::HELD,
+    };
+    let (flags, cgroup_id) = cgroups::by_birth(child, inherited);
+    if flags & (target_flags::FOLLOW | target_flags::MEMBER) == 0 {
         return 0;
     }
     let target = Target { start_boot_ns: made.start_boot_ns, signals: 0, flags, reserved: 0 };
@@ -48,6 +52,7 @@ fn process_fork(ctx: RawTracePointContext) -> i32 {
         emit::begin(&raw mut (*record).header, Kind::Fork, Stream::Fork, bpf_ktime_get_boot_ns());
         (*record).parent = maker;
         (*record).child = made;
+        (*record).cgroup_id = cgroup_id;
         (*record).flags = flags;
         (*record).reserved = 0;
         (*record).comm = [0; forensics_common::COMM_LEN];

@@ -1,12 +1,14 @@
 //! The kernel side: one file per hook.
 //!
-//! Four tracepoints, each a small program:
+//! A few tracepoints, each a small program:
 //!
 //! - [`signal`]: a signal is generated. The filter, the folding of identical signals, and the record of who
 //!   sent it, captured before the sender is gone.
 //! - [`exit`]: the last thread of a target ends; its true wait status.
 //! - [`fork`]: who made whom, and children that are followed.
 //! - [`exec`]: the ledger of command lines.
+//! - [`cgroup_mkdir`], [`cgroup_attach`], [`cgroup_rmdir`]: who enters and leaves a cgroup whose processes are targets. They
+//!   are loaded only when targets are selected by their unit or cgroup.
 //!
 //! And one of those of [`request`], for which kernels offer different hooks: what is asked of managers.
 //!
@@ -22,6 +24,10 @@
 
 mod atomic;
 mod caller;
+mod cgroup_attach;
+mod cgroup_mkdir;
+mod cgroup_rmdir;
+mod cgroups;
 mod emit;
 mod exec;
 mod exit;

@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use forensics_common::{
-    Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue, MAX_CMDLINE, RequestRate,
-    RequestRecord, SignalRecord, Stream, Target, TaskKey, WATCH_PAGE,
+    CgroupKey, CgroupRecord, Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue,
+    MAX_CMDLINE, RequestRate, RequestRecord, SignalRecord, Stream, Target, TaskKey, WATCH_PAGE,
 };
 
 /// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
@@ -18,6 +18,10 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 /// The watched processes, by process id.
 #[map]
 pub(crate) static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
+
+/// The cgroups whose processes are targets; the value says nothing.
+#[map]
+pub(crate) static CGROUPS: HashMap<CgroupKey, u32> = HashMap::with_max_entries(8_192, 0);
 
 /// Who may be watched, a byte for each process id; the agent sizes it by `kernel.pid_max` and writes to it through shared
 /// memory.
@@ -83,6 +87,10 @@ pub(crate) static REQUEST_SCRATCH: PerCpuArray<RequestScratch> = PerCpuArray::wi
 /// How many requests each process made lately.
 #[map]
 pub(crate) static REQUEST_RATES: LruHashMap<TaskKey, RequestRate> = LruHashMap::with_max_entries(1_024, 0);
+
+/// See [`SIGNAL_SCRATCH`].
+#[map]
+pub(crate) static CGROUP_SCRATCH: PerCpuArray<CgroupRecord> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts on this CPU.
 #[inline(always)]

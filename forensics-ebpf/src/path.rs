@@ -72,6 +72,18 @@ pub(crate) unsafe fn of_kernfs<const N: usize>(node: u64, into: *mut [u8; N]) ->
     walk
 }
 
+/// A path that the kernel holds ready as text. Returns its length, the NUL included; 0 when it cannot be read.
+///
+/// # Safety
+///
+/// `into` is writable memory of `N` bytes.
+#[inline(always)]
+pub(crate) unsafe fn of_text<const N: usize>(text: u64, into: *mut [u8; N]) -> u32 {
+    // SAFETY: the caller vouches for the destination, the helper checks the source.
+    let written = unsafe { bpf_probe_read_kernel_str(into.cast(), N as u32, text as *const _) };
+    if written > 0 { written as u32 } else { 0 }
+}
+
 /// The path of an open file up to the root of its mount namespace, across mount points.
 ///
 /// # Safety

@@ -37,6 +37,13 @@ fn innermost_number(pid: u64) -> Result<(u32, u32), Unreadable> {
     Ok((field(at, offset!(pid_number))?, level))
 }
 
+/// The process id of a thread's process in its own pid namespace, and the depth of that namespace.
+#[inline(always)]
+pub(crate) fn ns_tgid(task: u64) -> Result<(u32, u32), Unreadable> {
+    let signal = pointer(task, offset!(task_signal))?;
+    pointer(signal, offset!(signal_pid_tgid)).and_then(innermost_number)
+}
+
 /// The number of a `struct pid` in the initial namespace.
 #[inline(always)]
 fn global_number(signal: u64, which: u32) -> Result<u32, Unreadable> {

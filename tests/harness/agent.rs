@@ -85,6 +85,15 @@ impl Agent {
         self.find(wanted, PATIENCE).map_err(|why| self.fault(why.context(format!("no incident of {pid}"))))
     }
 
+    /// The incident that is wanted; other lines are kept.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub fn find_incident(&mut self, wanted: impl Fn(&Record) -> bool) -> Result<Record> {
+        self.find(|record| record.is("incident") && wanted(record), PATIENCE)
+            .map_err(|why| self.fault(why.context("no such incident")))
+    }
+
     /// The next line of a schema, as `signal`; other lines are kept.
     ///
     /// # Errors

@@ -146,17 +146,45 @@ impl Machine {
         Ok(())
     }
 
+    /// Writes a service of the system manager: lines for its `[Unit]` section and for its `[Service]` section.
+    ///
+    /// # Errors
+    /// When the manager does not read it.
+    pub fn unit(&self, name: &str, unit: &str, lines: &[&str]) -> Result<()> {
+        let text = format!("[Unit]\n{unit}\n[Service]\n{}\n", lines.join("\n"));
+        self.write(&format!("/run/systemd/system/{name}.service"), &text)?;
+        self.sh("systemctl daemon-reload").map(drop)
+    }
+
+    /// The directories at the root of the hierarchies that the machine's systemd goes by, the one that counts first.
+    ///
+    /// # Errors
+    /// As the machine's shell.
+    pub fn hierarchies(&self) -> Result<String> {
+        self.sh("for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do \
+                 test ! -d $root/init.scope || echo -n \"$root \"; done")
+    }
+
+    /// The directory of a unit's cgroup, in the machine.
+    ///
+    /// # Errors
+    /// When the unit has none.
+    pub fn cgroup(&self, unit: &str) -> Result<String> {
+        let roots = self.hierarchies()?;
+        let root = roots.split_whitespace().next().context("the machine's systemd has no cgroups")?;
+        let path = self.sh(&format!("systemctl show --value -p ControlGroup {unit}"))?;
+        ensure!(!path.is_empty(), "{unit} has no cgroup");
+        Ok(format!("{root}{path}"))
+    }
+
     /// Makes a service of the system manager of lines for its `[Service]` section, and starts it. Returns the pid of its
     /// main process, as the machine counts.
     ///
     /// # Errors
     /// When it does not start.
     pub fn service(&self, name: &str, lines: &[&str]) -> Result<u32> {
-        self.write(
-            &format!("/run/systemd/system/{name}.service"),
-            &format!("[Service]\n{}\n", lines.join("\n")),
-        )?;
-        self.sh(&format!("systemctl daemon-reload && systemctl start {name}"))?;
+        self.unit(name, "", lines)?;
+        self.sh(&format!("systemctl start {name}"))?;
         Ok(self.sh(&format!("systemctl show --value -p MainPID {name}"))?.parse()?)
     }
 

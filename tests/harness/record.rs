@@ -45,6 +45,12 @@ impl Record {
         self.at("schema") == &Value::from(format!("forensics-agent/{schema}/1"))
     }
 
+    /// True when the process at a path has this pid in its own pid namespace.
+    pub fn is_pid(&self, path: &str, pid: u64) -> bool {
+        let own = self.at(&format!("{path}.ns_pid")).as_u64();
+        own.or_else(|| self.at(&format!("{path}.pid")).as_u64()) == Some(pid)
+    }
+
     /// Asserts the value at a path. Null stands for absent as well.
     ///
     /// # Errors

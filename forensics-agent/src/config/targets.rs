@@ -7,12 +7,17 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::Fault;
-use crate::targets::TargetArgs;
+use crate::host::systemd::unit::Scope;
+use crate::targets::{CgroupSelector, TargetArgs, UnitSelector};
 
 /// The table. There is no `pid`: a number that outlives its process would name another one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TargetsTable {
+    unit: Vec<Spanned<String>>,
+    user_unit: Vec<Spanned<String>>,
+    uid: Option<u32>,
+    cgroup: Vec<Spanned<String>>,
     pidfile: Vec<Spanned<String>>,
     comm: Vec<Spanned<String>>,
     exe: Vec<Spanned<String>>,
@@ -27,9 +32,20 @@ impl TargetsTable {
     /// # Errors
     /// What no process can match, or what depends on where the agent is started.
     pub(super) fn into_args(self) -> Result<TargetArgs, Fault> {
-        let Self { pidfile, comm, exe, r#match, all, follow_children } = self;
+        let Self { unit, user_unit, uid, cgroup, pidfile, comm, exe, r#match, all, follow_children } = self;
+        let named = |text: &str| match UnitSelector::parse("", text, Scope::System) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err("is the name of no unit".to_owned()),
+        };
         Ok(TargetArgs {
             pids: Vec::new(),
+            units: each(unit, named)?,
+            user_units: each(user_unit, named)?,
+            uid,
+            cgroups: each(cgroup, |path| match CgroupSelector::parse(path) {
+                Ok(_) => Ok(path.to_owned()),
+                Err(_) => Err("is the path of no cgroup".to_owned()),
+            })?,
             pidfiles: each(pidfile, path)?,
             comms: each(comm, |name| {
                 let is_name = !name.is_empty() && !name.contains('\0');

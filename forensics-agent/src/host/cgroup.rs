@@ -1,11 +1,8 @@
 //! What the cgroup path of a process says: where it stands, and the container that it is in.
 
-use std::{
-    fs::{DirEntry, File},
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    path::PathBuf,
-    sync::OnceLock,
-};
+use std::{fs::DirEntry, path::PathBuf, sync::OnceLock};
+
+use super::hierarchy::{self, Hierarchy, Kind};
 
 /// The path that systemd goes by, from the text of `/proc/PID/cgroup`: that of the unified hierarchy, or of the
 /// named v1 hierarchy where the unified one is not in use (cgroups(7)).
@@ -30,44 +27,10 @@ pub fn systemd_path(cgroup: &str) -> Option<&str> {
 /// The path of a cgroup of the unified hierarchy that is known by its number alone, as the kernel programs record it. None
 /// for the root, which tells nothing, and for one that is gone.
 pub fn path_of_id(id: u64) -> Option<String> {
-    static ROOT: OnceLock<Option<(File, String)>> = OnceLock::new();
-    let (root, mounted_at) = ROOT.get_or_init(unified_root).as_ref()?;
-    // `name_to_handle_at(2)` of a cgroup gives its number, so the number opens it (kernfs_fh_to_dentry(),
-    // fs/kernfs/mount.c).
-    let mut handle = Handle { bytes: size_of::<u64>() as u32, kind: FILEID_KERNFS, id };
-    // SAFETY: the handle is as long as it says, and lives until the call returns.
-    let fd = unsafe {
-        libc::open_by_handle_at(root.as_raw_fd(), (&raw mut handle).cast(), libc::O_PATH | libc::O_CLOEXEC)
-    };
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: a new descriptor, which nobody else has.
-    let directory = unsafe { OwnedFd::from_raw_fd(fd) };
-    let path = std::fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()?;
-    let path = path.to_string_lossy();
-    let inside = path.strip_prefix(mounted_at.as_str())?;
-    (inside.starts_with('/') && inside != "/").then(|| inside.to_owned())
-}
-
-/// `enum fid_type` of `include/linux/exportfs.h`.
-const FILEID_KERNFS: i32 = 0xfe;
-
-/// `struct file_handle` of `include/linux/fs.h`, with a cgroup's number in it.
-#[repr(C, packed(4))]
-struct Handle {
-    bytes: u32,
-    kind: i32,
-    id: u64,
-}
-
-/// Where the unified hierarchy is mounted.
-fn unified_root() -> Option<(File, String)> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find_map(|path| {
-        let root = File::open(path).ok()?;
-        let file_system = rustix::fs::fstatfs(&root).ok()?.f_type;
-        (file_system == libc::CGROUP2_SUPER_MAGIC).then(|| (root, path.to_owned()))
-    })
+    static UNIFIED: OnceLock<Option<Hierarchy>> = OnceLock::new();
+    let mounted = || hierarchy::mounted().ok()?.into_iter().find(|one| one.kind == Kind::Unified);
+    let found = UNIFIED.get_or_init(mounted).as_ref()?.find_by_id(id)?;
+    Some(found.path).filter(|path| path != "/")
 }
 
 /// Processes in a cgroup and below it, by pid: some of them when there are many. The path is as systemd counts.
@@ -142,18 +105,6 @@ mod tests {
     fn a_number_that_is_no_cgroup_has_no_path() {
         assert_eq!(path_of_id(0), None);
         assert_eq!(path_of_id(u64::MAX), None);
-    }
-
-    /// Wherever the unified hierarchy has a child, and we may open it.
-    #[test]
-    fn the_number_of_a_directory_leads_back_to_it() {
-        use std::os::unix::fs::MetadataExt as _;
-        let Some((_, root)) = unified_root() else { return };
-        let child =
-            std::fs::read_dir(&root).expect("it is there").flatten().find(|entry| entry.path().is_dir());
-        let Some(child) = child.filter(|_| rustix::process::geteuid().is_root()) else { return };
-        let id = child.metadata().expect("it is there").ino();
-        assert_eq!(path_of_id(id), Some(format!("/{}", child.file_name().to_string_lossy())));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod deadline;
 pub mod diagnose;
 pub mod features;
+pub mod hierarchy;
 pub mod identity;
 pub mod journal;
 pub mod kmsg;

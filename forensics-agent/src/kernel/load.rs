@@ -7,7 +7,9 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint},
 };
-use forensics_common::{Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
+use forensics_common::{
+    CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey,
+};
 
 use super::{
     btf::{Btf, BtfError},
@@ -23,6 +25,20 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../forensics-ebpf/preb
 
 /// Where the kernel publishes its type information.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What is always attached beside `signal_generate`: names of programs, each with its tracepoint.
+const PROCESS_PROGRAMS: [(&str, &str); 3] = [
+    ("process_fork", "sched_process_fork"),
+    ("process_exec", "sched_process_exec"),
+    ("process_exit", "sched_process_exit"),
+];
+
+/// What is attached when targets are selected by their unit or cgroup.
+const CGROUP_PROGRAMS: [(&str, &str); 3] = [
+    ("cgroup_made", "cgroup_mkdir"),
+    ("cgroup_removed", "cgroup_rmdir"),
+    ("cgroup_entered", "cgroup_attach_task"),
+];
 
 /// The ways of hooking `signal_generate`, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +149,8 @@ pub struct HookTrial {
 pub struct Kernel {
     ebpf: Ebpf,
     hook: Hook,
+    /// The programs of cgroups are attached as well.
+    sees_cgroups: bool,
 }
 
 /// The maps, taken out of the object once the programs run.
@@ -143,6 +161,8 @@ pub struct Maps {
     pub targets: HashMap<MapData, u32, Target>,
     /// Who may be among them.
     pub watched: WatchPages,
+    /// The cgroups whose processes are among them.
+    pub cgroups: HashMap<MapData, CgroupKey, u32>,
     /// Counts of identical signals.
     pub folds: HashMap<MapData, FoldKey, FoldValue>,
     /// What each process executed last.
@@ -238,12 +258,8 @@ impl Kernel {
             .map_max_entries("WATCHED", watch_pages::needed())
             .load(object)
             .map_err(|error| describe_object(&error))?;
-        let mut kernel = Self { ebpf, hook };
-        for (program, tracepoint) in [
-            ("process_fork", "sched_process_fork"),
-            ("process_exec", "sched_process_exec"),
-            ("process_exit", "sched_process_exit"),
-        ] {
+        let mut kernel = Self { ebpf, hook, sees_cgroups: false };
+        for (program, tracepoint) in PROCESS_PROGRAMS {
             kernel.attach_raw(program, tracepoint)?;
         }
         match hook {
@@ -252,6 +268,7 @@ impl Kernel {
         }
         // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
         memory::trim();
+        kernel.attach_to_cgroups(config)?;
         Ok(kernel)
     }
 
@@ -262,12 +279,24 @@ impl Kernel {
         Hook::ALL.into_iter().map(trial).collect()
     }
 
+    /// Attaches what is needed to select by cgroups, once it is needed.
+    fn attach_to_cgroups(&mut self, config: Config) -> Result<(), LoadError> {
+        if config.watch_new_cgroups != 0 && !self.sees_cgroups {
+            for (program, tracepoint) in CGROUP_PROGRAMS {
+                self.attach_raw(program, tracepoint)?;
+            }
+            self.sees_cgroups = true;
+        }
+        Ok(())
+    }
+
     /// Changes what the programs record, from now on.
     ///
     /// # Errors
     ///
     /// The kernel does not take it.
     pub fn reconfigure(&mut self, config: Config) -> Result<(), LoadError> {
+        self.attach_to_cgroups(config)?;
         let failed = |reason: String| LoadError::Failed { what: "writing the map .data".to_owned(), reason };
         let map =
             self.ebpf.map_mut(".data").ok_or_else(|| failed("the object has no such map".to_owned()))?;
@@ -290,6 +319,7 @@ impl Kernel {
             events: self.take("EVENTS")?,
             targets: self.take("TARGETS")?,
             watched: self.watch_pages()?,
+            cgroups: self.take("CGROUPS")?,
             folds: self.take("FOLDS")?,
             ledger: self.take("LEDGER")?,
             lineage: self.take("LINEAGE")?,

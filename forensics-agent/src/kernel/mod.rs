@@ -1,6 +1,7 @@
 //! The kernel programs: load, attach, decode their records, resolve their stacks.
 
 pub mod btf;
+pub mod cgroup_map;
 pub mod kallsyms;
 pub mod load;
 pub mod mechanism;

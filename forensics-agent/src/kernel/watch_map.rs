@@ -51,7 +51,17 @@ impl WatchMap {
     /// The process does not exist, or ended in between; or the map is full.
     pub fn insert(&mut self, key: ProcessKey) -> Result<(), WatchError> {
         let flags = if self.follow { target_flags::FOLLOW } else { 0 };
-        self.insert_as(key, flags)
+        self.insert_as(key, flags | target_flags::HELD)
+    }
+
+    /// Watches a process for the cgroup that it is in, until it leaves; `member` is the bit of the hierarchy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::insert`].
+    pub fn insert_member(&mut self, key: ProcessKey, member: u32) -> Result<(), WatchError> {
+        let flags = if self.follow { target_flags::FOLLOW } else { 0 };
+        self.insert_as(key, flags | member)
     }
 
     /// Watches a process that is no target, and whose children are none.
@@ -60,7 +70,7 @@ impl WatchMap {
     ///
     /// As [`Self::insert`].
     pub fn insert_aside(&mut self, key: ProcessKey) -> Result<(), WatchError> {
-        self.insert_as(key, 0)
+        self.insert_as(key, target_flags::HELD)
     }
 
     fn insert_as(&mut self, key: ProcessKey, flags: u32) -> Result<(), WatchError> {
@@ -68,9 +78,10 @@ impl WatchMap {
         let pid = i32::try_from(key.pid).ok().and_then(Pid::from_raw).ok_or_else(no_process)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| no_process())?;
         let target = Target { start_boot_ns: key.start_boot_ns, signals: 0, flags, reserved: 0 };
-        // An entry that is there already has counted signals: only its flags change.
+        // An entry that is there already has counted signals: only its flags change. What cgroup it is in the kernel knows.
+        let stays = target_flags::MEMBER | target_flags::HELD;
         let target = match self.map.get(&key.pid, 0) {
-            Ok(old) => Target { signals: old.signals, ..target },
+            Ok(old) => Target { signals: old.signals, flags: flags | old.flags & stays, ..target },
             Err(_) => target,
         };
         // First, so that the kernel does not take it for unwatched once it is in the map.

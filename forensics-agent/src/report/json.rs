@@ -19,6 +19,8 @@ struct ReadyLine<'a> {
     hook: &'a str,
     instigator: &'a str,
     targets: &'a [Process],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    waiting: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -56,8 +58,8 @@ impl<W: Write> JsonReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn ready(&mut self, ready: &Ready<'_>) -> io::Result<()> {
-        let Ready { hook, instigator, targets } = *ready;
-        self.line(&ReadyLine { schema: "forensics-agent/ready/1", hook, instigator, targets })
+        let Ready { hook, instigator, targets, waiting } = *ready;
+        self.line(&ReadyLine { schema: "forensics-agent/ready/1", hook, instigator, targets, waiting })
     }
 
     /// Prints a line of `forensics-agent/signal/1`: the signal's fields, and `target`.
@@ -133,6 +135,7 @@ mod tests {
                 hook: "raw_tracepoint",
                 instigator: "exec",
                 targets: std::slice::from_ref(target),
+                waiting: &[],
             })
         });
         assert_eq!(ready["schema"], "forensics-agent/ready/1");

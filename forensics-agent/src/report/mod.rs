@@ -31,6 +31,8 @@ pub struct Ready<'a> {
     pub instigator: &'a str,
     /// The targets that are there now.
     pub targets: &'a [Process],
+    /// The options that have selected nothing yet, for which the agent waits.
+    pub waiting: &'a [String],
 }
 
 /// Records that were lost.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forensics_common::{Config, target_flags};
+use forensics_common::{Config, MAX_HIERARCHIES, target_flags};
 use forensics_incident::{assembly::AssemblyConfig, signals, verdict::Show};
 
 use super::{Settings, processes::Redact};
@@ -15,8 +15,9 @@ const SURVIVE_AFTER: Duration = Duration::from_secs(300);
 ///
 /// Signals outside the set are context to those inside it and cost little, since identical ones are folded; but
 /// what runtimes send themselves all day is recorded only when it was asked for, and faults and profiling timers
-/// only when nobody handles them. Of all processes, only the set is recorded.
-pub(super) fn kernel(settings: &Settings) -> Config {
+/// only when nobody handles them. Of all processes, only the set is recorded. `hierarchies` are those that the selectors
+/// of units and cgroups need.
+pub(super) fn kernel(settings: &Settings, hierarchies: [u64; MAX_HIERARCHIES]) -> Config {
     use signals::{
         SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGPROF, SIGSEGV, SIGTRAP, SIGURG, SIGVTALRM, SIGWINCH, bit,
     };
@@ -31,11 +32,15 @@ pub(super) fn kernel(settings: &Settings) -> Config {
         (true, false) => target_flags::PROVISIONAL,
         (true, true) => target_flags::PROVISIONAL | target_flags::FOLLOW,
     };
+    let follow = if settings.selectors.follow_children { target_flags::FOLLOW } else { 0 };
     Config {
         record_mask,
         unhandled_mask: wanted & (faults | timers) & !record_mask,
         all: u64::from(settings.selectors.all),
         watch_execs: u64::from(flags),
+        watch_new_cgroups: u64::from(settings.selectors.by_cgroup()),
+        member_flags: u64::from(follow),
+        hierarchies,
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::io::{self, Write};
 
-use forensics_common::target_flags;
 use forensics_incident::{
     assembly::Input,
     model::{Process, ProcessKey},
 };
 
 use super::{Progress, Session, faults};
-use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, ForkEvent, Record, SignalEvent};
+use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
 
 impl<W: Write> Session<W> {
     /// Takes in records, in the order of the kernel.
@@ -21,12 +20,13 @@ impl<W: Write> Session<W> {
         match record {
             Record::Signal(event) => self.signal(&event, progress),
             Record::Exit(event) => self.exit(&event, progress),
-            Record::Fork(event) => self.fork(event, progress),
+            Record::Fork(event) => self.born(event, progress),
             Record::Exec(event) => self.exec(&event, progress),
             Record::Request(event) => {
                 self.requests.take(&event, &mut self.enricher.processes);
                 Ok(())
             }
+            Record::Cgroup(change) => self.cgroup(&change, progress),
         }
     }
 
@@ -74,20 +74,8 @@ impl<W: Write> Session<W> {
             self.kills.forget(&target, event.boot_ns);
         }
         self.requests.forget(pid);
+        self.members.forget(pid);
         pushed
-    }
-
-    fn fork(&mut self, event: ForkEvent, progress: &mut Progress) -> io::Result<()> {
-        let Some(parent) = self.targets.get(&event.parent.pid) else {
-            // The child of a process whose name was not the one.
-            self.watched.remove(event.child.pid);
-            return self.push(Input::Unwatch { target: event.child }, progress);
-        };
-        let child = child_of(parent, event.child, event.comm);
-        if event.flags & target_flags::PROVISIONAL != 0 && self.watched.insert(event.child).is_err() {
-            log::debug!("process {} ended before it was confirmed", event.child.pid);
-        }
-        self.add(child, progress)
     }
 
     fn exec(&mut self, event: &ExecEvent, progress: &mut Progress) -> io::Result<()> {
@@ -161,7 +149,7 @@ impl<W: Write> Session<W> {
 }
 
 /// A child of a target, which is a copy of it until it executes something.
-fn child_of(parent: &Process, child: ProcessKey, comm: String) -> Process {
+pub(super) fn child_of(parent: &Process, child: ProcessKey, comm: String) -> Process {
     let mut ancestors = vec![Process { ancestors: Vec::new(), ..parent.clone() }];
     ancestors.extend(parent.ancestors.iter().cloned());
     ancestors.truncate(forensics_common::MAX_ANCESTORS);

@@ -13,7 +13,9 @@ mod kills;
 mod losses;
 mod managers;
 mod markers;
+mod members;
 mod outcome;
+mod places;
 mod pressures;
 mod processes;
 mod relays;
@@ -46,6 +48,7 @@ use crate::{
         systemd::timing::Wanted,
     },
     kernel::{
+        cgroup_map::CgroupMap,
         load::{Hook, Kernel, KernelTypes, LoadError},
         watch_map::{WatchError, WatchMap},
     },
@@ -60,6 +63,8 @@ use kills::Kills;
 use losses::Losses;
 use managers::Managers;
 use markers::Markers;
+use members::Members;
+use places::{Places, Slots};
 use processes::Processes;
 use relays::Relays;
 use requests::Requests;
@@ -122,6 +127,7 @@ pub struct Session<W: Write> {
     reporter: Reporter<W>,
     relays: Relays,
     requests: Requests,
+    members: Members,
     markers: Markers,
     timings: Timings,
     managers: Managers,
@@ -146,7 +152,9 @@ impl<W: Write> Session<W> {
         let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);
-        let programs = config::kernel(&settings);
+        let (units, cgroups) = (settings.selectors.units.clone(), settings.selectors.cgroups.clone());
+        let slots = Slots::for_selectors(&units, &cgroups);
+        let programs = config::kernel(&settings, slots.numbers());
         let mut kernel = match settings.hook {
             Some(hook) => Kernel::load_with(&types, programs, log, hook)?,
             None => Kernel::load(&types, programs, log)?,
@@ -179,6 +187,7 @@ impl<W: Write> Session<W> {
             reporter,
             relays: Relays::default(),
             requests,
+            members: Members::new(Places::new(slots, units, cgroups, CgroupMap::new(maps.cgroups))),
             markers,
             timings: Timings::new(drain),
             managers,
@@ -250,10 +259,12 @@ impl<W: Write> Session<W> {
     pub fn announce(&mut self) -> io::Result<()> {
         let mut targets: Vec<Process> = self.targets.values().cloned().collect();
         targets.sort_by_key(|process| process.pid);
+        let waiting = self.waiting();
         self.reporter.ready(&Ready {
             hook: self.hook().name(),
             instigator: self.requests.how(),
             targets: &targets,
+            waiting: &waiting,
         })
     }
 

@@ -11,6 +11,7 @@ use forensics_incident::{
 use super::{
     Progress, Session, config, context,
     markers::{News, Seen},
+    members,
 };
 use crate::host::{clock, snapshot::Snapshot};
 use crate::store::State;
@@ -30,6 +31,10 @@ impl<W: Write> Session<W> {
                     self.evidence.requested(target.pid);
                 }
                 Output::Closed(closed) => {
+                    let standing = self.members.get(closed.target.key());
+                    if !members::concerns(&closed, standing) {
+                        continue;
+                    }
                     let decisive = closed.decisive;
                     let id = self.storage.close(closed.target.key());
                     let mut facts = Facts::new(&self.host, id, *closed);

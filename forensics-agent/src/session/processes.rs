@@ -38,6 +38,7 @@ struct Known {
     argv: Option<Vec<String>>,
     truncated: bool,
     uid: Option<u32>,
+    ns_pid: Option<u32>,
 }
 
 /// Reads a command line before anything else sees it: the redaction.
@@ -228,6 +229,36 @@ impl Processes {
         }
     }
 
+    /// A process that has just come to where it is, and is not known yet.
+    pub(super) fn arrived(&mut self, key: ProcessKey, name: String) -> Process {
+        let present =
+            proc::read_process(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key));
+        let mut process = match present {
+            Some(mut present) => {
+                self.polish(&mut present);
+                for ancestor in &mut present.ancestors {
+                    self.polish(ancestor);
+                }
+                present
+            }
+            None => self.ancestor(key, name),
+        };
+        process.start_boot_ns = key.start_boot_ns;
+        let ancestors = self.ancestors(key, &[]);
+        if !ancestors.is_empty() {
+            process.ancestors = ancestors;
+        }
+        process
+    }
+
+    /// A process that is in another cgroup now, when that is told.
+    pub(super) fn moved(&self, process: Process, cgroup: Option<String>) -> Process {
+        let Some(cgroup) = cgroup else { return process };
+        let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, ..process };
+        place(&mut moved);
+        moved
+    }
+
     /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
     pub(super) fn of_task(
         &mut self,
@@ -348,6 +379,7 @@ impl Processes {
             argv: known.argv,
             cmdline_truncated: known.truncated.then_some(true),
             uid: known.uid,
+            ns_pid: known.ns_pid,
             ..Process::default()
         }
     }
@@ -388,12 +420,13 @@ impl Processes {
             argv: program.cmdline.as_ref().map(|cmdline| (self.redact)(&cmdline.argv())),
             truncated: program.cmdline.as_ref().is_some_and(|cmdline| cmdline.truncated),
             uid: (program.uid != u32::MAX).then_some(program.uid),
+            ns_pid: program.ns_pid,
         }
     }
 
     /// A target after an exec: the same process with a new identity.
     pub(super) fn after_exec(&self, before: &Process, program: &Program) -> Process {
-        let Known { name, exe, argv, truncated, uid } = self.known_from(program);
+        let Known { name, exe, argv, truncated, uid, ns_pid } = self.known_from(program);
         Process {
             name,
             exe,
@@ -401,6 +434,7 @@ impl Processes {
             argv,
             cmdline_truncated: truncated.then_some(true),
             uid: uid.or(before.uid),
+            ns_pid: ns_pid.or(before.ns_pid),
             ..before.clone()
         }
     }
@@ -423,6 +457,7 @@ impl Processes {
             argv: process.argv.clone(),
             truncated: process.cmdline_truncated.unwrap_or(false),
             uid: process.uid,
+            ns_pid: process.ns_pid,
         };
         if self.known.insert(key, known).is_none() {
             self.order.push_back(key);

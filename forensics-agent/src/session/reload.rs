@@ -43,7 +43,10 @@ impl<W: Write> Session<W> {
         self.enricher.processes.set_redaction(config::redaction(settings.show_cmdline));
         self.assembler.configure(config::assembly(&settings, clock::unix_minus_boot_s()));
         let (drain, markers) = (settings.drain, Arc::clone(&settings.markers));
-        if let Err(error) = self.kernel.reconfigure(config::kernel(&settings)) {
+        let (units, cgroups) = (settings.selectors.units.clone(), settings.selectors.cgroups.clone());
+        self.members.select(units, cgroups);
+        let hierarchies = self.members.places.hierarchies();
+        if let Err(error) = self.kernel.reconfigure(config::kernel(&settings, hierarchies)) {
             log::warn!("the kernel programs keep their configuration: {error}");
         }
         self.settings = settings;
@@ -59,6 +62,7 @@ impl<W: Write> Session<W> {
             }
         }
         self.watch_present();
+        self.watch_members();
         self.let_go(&mut progress)?;
         Ok(progress)
     }
@@ -69,7 +73,10 @@ impl<W: Write> Session<W> {
         for target in targets {
             if self.is_wanted(&target) || self.assembler.is_open(target.key()) {
                 // Its children may be followed from now on, or not any more. When it has just ended, its record comes.
-                let _ = self.watched.insert(target.key());
+                let _ = match self.members.get(target.key()) {
+                    Some(_) => self.watched.insert_member(target.key(), 0),
+                    None => self.watched.insert(target.key()),
+                };
                 self.timings.ask(&target);
                 let news = self.markers.add(&target);
                 self.handle_news(news, progress)?;
@@ -83,7 +90,7 @@ impl<W: Write> Session<W> {
     /// True when a selector names a target, or it descends from one that a selector names and children are followed.
     fn is_wanted(&self, target: &Process) -> bool {
         let selectors = &self.settings.selectors;
-        if selectors.all || self.is_named(target.key()) {
+        if selectors.all || self.is_named(target.key()) || self.members.get(target.key()).is_some() {
             return true;
         }
         // As it is now: what is kept of its command line is redacted.

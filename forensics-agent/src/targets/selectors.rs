@@ -2,7 +2,9 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use super::{CgroupSelector, UnitSelector};
 use crate::commands::failure::Failure;
+use crate::host::systemd::unit::Scope;
 
 /// The kernel keeps 15 bytes of a name (`TASK_COMM_LEN` in `include/linux/sched.h`).
 const COMM_BYTES: usize = 15;
@@ -15,6 +17,18 @@ pub struct TargetArgs {
     /// This process
     #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pub pids: Vec<u32>,
+    /// The processes of this unit of the system manager, now and whenever it runs; patterns as in journalctl
+    #[arg(short, long = "unit", value_name = "UNIT")]
+    pub units: Vec<String>,
+    /// The processes of this unit of a user's manager
+    #[arg(long = "user-unit", value_name = "UNIT")]
+    pub user_units: Vec<String>,
+    /// The user whose units --user-unit names, instead of the caller
+    #[arg(long, value_name = "UID", requires = "user_units")]
+    pub uid: Option<u32>,
+    /// The processes in this cgroup and those below it, now and whenever it is there
+    #[arg(long = "cgroup", value_name = "PATH")]
+    pub cgroups: Vec<String>,
     /// The process whose pid stands in this file
     #[arg(long = "pidfile", value_name = "FILE")]
     pub pidfiles: Vec<PathBuf>,
@@ -44,8 +58,23 @@ impl TargetArgs {
 
     /// True when nothing selects a process.
     pub fn select_nothing(&self) -> bool {
-        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children: _ } = self;
+        let Self {
+            pids,
+            units,
+            user_units,
+            uid: _,
+            cgroups,
+            pidfiles,
+            comms,
+            exes,
+            patterns,
+            all,
+            follow_children: _,
+        } = self;
         pids.is_empty()
+            && units.is_empty()
+            && user_units.is_empty()
+            && cgroups.is_empty()
             && pidfiles.is_empty()
             && comms.is_empty()
             && exes.is_empty()
@@ -56,9 +85,25 @@ impl TargetArgs {
     /// The targets of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children } = other;
+        let Self {
+            pids,
+            units,
+            user_units,
+            uid,
+            cgroups,
+            pidfiles,
+            comms,
+            exes,
+            patterns,
+            all,
+            follow_children,
+        } = other;
         Self {
             pids: [self.pids, pids].concat(),
+            units: [self.units, units].concat(),
+            user_units: [self.user_units, user_units].concat(),
+            uid: self.uid.or(uid),
+            cgroups: [self.cgroups, cgroups].concat(),
             pidfiles: [self.pidfiles, pidfiles].concat(),
             comms: [self.comms, comms].concat(),
             exes: [self.exes, exes].concat(),
@@ -73,12 +118,29 @@ impl TargetArgs {
     /// # Errors
     /// Usage, when an option cannot match any process.
     pub fn selectors(&self) -> Result<Selectors, Failure> {
-        let Self { pids, pidfiles, comms, exes, patterns, all, follow_children } = self;
+        let Self {
+            pids,
+            units,
+            user_units,
+            uid,
+            cgroups,
+            pidfiles,
+            comms,
+            exes,
+            patterns,
+            all,
+            follow_children,
+        } = self;
         if comms.iter().any(String::is_empty) {
             return Err(Failure::usage("--comm is empty, and no process has an empty name"));
         }
+        let system = units.iter().map(|name| UnitSelector::parse("--unit", name, Scope::System));
+        let user = Scope::User { uid: uid.unwrap_or_else(|| rustix::process::getuid().as_raw()) };
+        let users = user_units.iter().map(|name| UnitSelector::parse("--user-unit", name, user));
         Ok(Selectors {
             pids: pids.clone(),
+            units: system.chain(users).collect::<Result<_, _>>()?,
+            cgroups: cgroups.iter().map(|path| CgroupSelector::parse(path)).collect::<Result<_, _>>()?,
             pidfiles: pidfiles.clone(),
             comms: comms.clone(),
             exes: exes.iter().map(|path| ExeSelector::new(path)).collect::<Result<_, _>>()?,
@@ -94,6 +156,10 @@ impl TargetArgs {
 pub struct Selectors {
     /// Processes that are there now.
     pub pids: Vec<u32>,
+    /// Units, whenever they run.
+    pub units: Vec<UnitSelector>,
+    /// Cgroups, whenever they are there.
+    pub cgroups: Vec<CgroupSelector>,
     /// Files that name processes that are there now.
     pub pidfiles: Vec<PathBuf>,
     /// Kernel names, now and later.
@@ -116,6 +182,11 @@ impl Selectors {
     /// looked at.
     pub fn by_name(&self) -> bool {
         !self.comms.is_empty() || !self.exes.is_empty() || !self.patterns.is_empty()
+    }
+
+    /// True when a unit or a cgroup selects, so that every cgroup that is made must be looked at.
+    pub fn by_cgroup(&self) -> bool {
+        !self.units.is_empty() || !self.cgroups.is_empty()
     }
 
     /// Whether a process is a target by what it is: its kernel name, executable and arguments (not redacted).

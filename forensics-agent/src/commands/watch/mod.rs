@@ -20,11 +20,16 @@ const DETAILS: &str = "\
 Examples:
   forensics-agent watch --pid 4242 --once        wait for the end of 4242 and explain it
   forensics-agent watch --pidfile /run/gw.pid -f the process of a pidfile and all that it starts
+  forensics-agent watch -u gateway -u 'worker@*'      units, now and whenever they run
+  forensics-agent watch --user-unit gateway --uid 1000
   forensics-agent watch --comm nginx --comm redis-server
   forensics-agent watch --match 'python.* gateway' --events -o json
 
-Selectors add up. --comm, --exe and --match also catch processes that start later; --pid and
---pidfile mean the process that is there now. The agent never watches itself.
+Selectors add up. --unit, --user-unit, --cgroup, --comm, --exe and --match also catch processes that
+start later; --pid and --pidfile mean the process that is there now. The agent never watches itself.
+
+Of a unit or cgroup, whoever is in it is watched until it leaves, and told of when it is killed or asked
+to end; an exit of its own accord is told only of those that came from outside, as the main process did.
 
 In JSON the first line is of schema forensics-agent/ready/1 and comes when everything is attached
 and every selector resolved, so that a script can wait for it; it comes again after a reload.
@@ -83,7 +88,8 @@ impl Args {
     /// Usage, when nothing selects a process or an option cannot match any.
     pub fn check(&self) -> Result<(), Failure> {
         if self.config.is_none() && self.targets.select_nothing() {
-            let options = "--pid, --pidfile, --comm, --exe, --match, --all or --config";
+            let options =
+                "--pid, --unit, --user-unit, --cgroup, --pidfile, --comm, --exe, --match, --all or --config";
             return Err(Failure::usage(format!("watch needs to know which processes: {options}")));
         }
         self.targets.check()

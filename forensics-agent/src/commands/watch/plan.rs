@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::Globals;
-use crate::host::{pidfile, proc};
+use crate::host::{hierarchy, pidfile, proc};
 use crate::service::OnIncident;
 use crate::session::Settings;
-use crate::targets::TargetArgs;
+use crate::targets::{Selectors, TargetArgs};
 
 use super::Args;
 use crate::commands::{self, failure::Failure};
@@ -34,8 +34,10 @@ impl Plan {
         if let (Some(path), true) = (&args.config, targets.select_nothing()) {
             return Err(Failure::usage(format!("the configuration {} names no targets", path.display())));
         }
+        let selectors = targets.selectors()?;
+        check_cgroups(&selectors)?;
         let settings = Settings {
-            selectors: targets.selectors()?,
+            selectors,
             signals: args.signals.or(config.signals).unwrap_or_default(),
             show_cmdline: globals.show_cmdline.or(config.show_cmdline).unwrap_or_default(),
             hook: args.hook,
@@ -75,6 +77,23 @@ impl Plan {
             }
         }
         Ok(pids)
+    }
+}
+
+/// Whether cgroups can be watched, and those that are named can be there.
+fn check_cgroups(selectors: &Selectors) -> Result<(), Failure> {
+    if !selectors.by_cgroup() {
+        return Ok(());
+    }
+    let mounted = hierarchy::mounted().unwrap_or_default();
+    if mounted.is_empty() {
+        return Err(Failure::kernel(
+            "no hierarchy of cgroups is mounted, so that units and cgroups cannot be watched; mount /sys/fs/cgroup",
+        ));
+    }
+    match selectors.cgroups.iter().find(|cgroup| !cgroup.can_be_in(&mounted)) {
+        Some(cgroup) => Err(Failure::usage(format!("{cgroup}: no hierarchy of cgroups is mounted there"))),
+        None => Ok(()),
     }
 }
 

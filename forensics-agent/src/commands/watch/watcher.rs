@@ -51,6 +51,10 @@ impl<'a> Watcher<'a> {
             session.watch(pid).map_err(|error| Failure::usage(error.to_string()))?;
         }
         session.watch_present();
+        session.watch_members();
+        for selector in session.waiting() {
+            log::warn!("{selector}: nothing runs there yet; waiting for it");
+        }
         if waits && session.target_count() == 0 && !all {
             log::warn!("no process matches yet; waiting for one to start");
         }

@@ -49,6 +49,15 @@ impl UnitPath {
         is_unit_name(&unit).then(|| Self { unit, slice: ROOT_SLICE.to_owned(), scope, user_manager_unit })
     }
 
+    /// True for the name of a template, which never runs: `a@.service`.
+    pub fn is_template(name: &str) -> bool {
+        let prefix = match unit_type(name) {
+            Some(kind) => name.strip_suffix(kind).and_then(|rest| rest.strip_suffix('.')),
+            None => Some(name),
+        };
+        prefix.is_some_and(|prefix| prefix.ends_with('@'))
+    }
+
     /// True for a service: only those are stopped with a timeout of their own. A login session or an
     /// application's scope is none.
     pub fn is_service(&self) -> bool {
@@ -86,12 +95,7 @@ pub fn unit_of_cgroup(cgroup: &str) -> Option<UnitPath> {
 /// manager, whose units are found by the same rules again.
 pub fn unit_of_path(path: &str) -> Option<UnitPath> {
     let outer = first_unit(path)?;
-    let uid = outer.unit.strip_prefix("user@").and_then(|rest| rest.strip_suffix(".service"));
-    // What systemd takes for a uid: digits without a leading zero.
-    let uid = uid.filter(|digits| {
-        digits.bytes().all(|b| b.is_ascii_digit()) && (*digits == "0" || !digits.starts_with('0'))
-    });
-    if let (Some(uid), Some(inner)) = (uid.and_then(|digits| digits.parse().ok()), first_unit(outer.below)) {
+    if let (Some(uid), Some(inner)) = (user_of_manager(&outer.unit), first_unit(outer.below)) {
         return Some(UnitPath {
             unit: inner.unit,
             slice: inner.slice,
@@ -102,10 +106,62 @@ pub fn unit_of_path(path: &str) -> Option<UnitPath> {
     Some(UnitPath { unit: outer.unit, slice: outer.slice, scope: Scope::System, user_manager_unit: None })
 }
 
+/// All units that own a cgroup path, outermost first: the slices, the unit in them, and in the unit of a user manager those of
+/// that manager. `-.slice`, which owns everything, is left out.
+pub fn owners_of_path(path: &str) -> Vec<(String, Scope)> {
+    let mut owners = Vec::new();
+    let mut rest = path;
+    let mut scope = Scope::System;
+    while let Some((name, below)) = next_unit(rest) {
+        owners.push((name.to_owned(), scope));
+        rest = below;
+        if unit_type(name) == Some("slice") {
+            continue;
+        }
+        // Below any other unit is its own affair.
+        match (scope, user_of_manager(name)) {
+            (Scope::System, Some(uid)) => scope = Scope::User { uid },
+            _ => break,
+        }
+    }
+    owners
+}
+
+/// True for a cgroup path below which a manager may keep units: the root, slices, and units of user managers.
+pub fn may_hold_units(path: &str) -> bool {
+    let owners = owners_of_path(path);
+    match owners.last() {
+        None => path == "/",
+        Some((name, scope)) => {
+            let depth = path.split('/').filter(|part| !part.is_empty()).count();
+            let is_manager = *scope == Scope::System && user_of_manager(name).is_some();
+            // What is not a unit all the way is inside of one.
+            owners.len() == depth && (is_manager || unit_type(name) == Some("slice"))
+        }
+    }
+}
+
 struct Found<'a> {
     unit: String,
     slice: String,
     below: &'a str,
+}
+
+/// The user whose manager runs in a unit, `user@UID.service`.
+fn user_of_manager(unit: &str) -> Option<u32> {
+    let digits = unit.strip_prefix("user@")?.strip_suffix(".service")?;
+    // What systemd takes for a uid: digits without a leading zero.
+    let is_uid = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if is_uid { digits.parse().ok() } else { None }
+}
+
+/// The unit that a path begins with, and what is below it.
+fn next_unit(path: &str) -> Option<(&str, &str)> {
+    let rest = path.trim_start_matches('/');
+    let (part, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // systemd puts `_` before a name that the kernel might claim for a file of its own (`cg_escape`).
+    let name = part.strip_prefix('_').unwrap_or(part);
+    is_unit_name(name).then_some((name, below))
 }
 
 /// Skips the slices, and takes what comes next when it is a unit.
@@ -113,13 +169,7 @@ fn first_unit(path: &str) -> Option<Found<'_>> {
     let mut slice = ROOT_SLICE.to_owned();
     let mut rest = path;
     loop {
-        rest = rest.trim_start_matches('/');
-        let (part, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // systemd puts `_` before a name that the kernel might claim for a file of its own (`cg_escape`).
-        let name = part.strip_prefix('_').unwrap_or(part);
-        if !is_unit_name(name) {
-            return None;
-        }
+        let (name, below) = next_unit(rest)?;
         if unit_type(name) != Some("slice") {
             return Some(Found { unit: name.to_owned(), slice, below });
         }
@@ -184,6 +234,33 @@ mod tests {
     }
 
     #[test]
+    fn owners() {
+        let names =
+            |path| owners_of_path(path).into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+        for (path, owners, may_hold) in [
+            ("/", "", true),
+            ("/a.slice", "a.slice", true),
+            ("/a.slice/gw.service", "a.slice gw.service", false),
+            ("/a.slice/gw.service/b.slice", "a.slice gw.service", false),
+            ("/user.slice/user@7.service", "user.slice user@7.service", true),
+            ("/user@7.service/app.slice/x.scope/y", "user@7.service app.slice x.scope", false),
+            ("/user@7.service/user@8.service/y.service", "user@7.service user@8.service", false),
+            ("/docker/a.slice", "", false),
+        ] {
+            assert_eq!((names(path).as_str(), may_hold_units(path)), (owners, may_hold), "{path}");
+        }
+    }
+
+    #[test]
+    fn templates() {
+        for (name, is) in
+            [("a@", true), ("a@.service", true), ("a@b", false), ("a.service", false), ("", false)]
+        {
+            assert_eq!(UnitPath::is_template(name), is, "{name}");
+        }
+    }
+
+    #[test]
     fn paths_without_units() {
         for path in
             ["/", "", "/docker/abc", "/system.slice", "/system.slice/a@.service", "/a b.service", "/.service"]
@@ -205,6 +282,7 @@ mod tests {
         fn any_text_is_read(text in any::<String>()) {
             let _ = unit_of_cgroup(&text);
             let _ = unit_of_path(&text);
+            let _ = (owners_of_path(&text), may_hold_units(&text));
             let _ = cgroup::container_id(&text);
         }
     }

@@ -115,6 +115,8 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
         upid_size: btf.size_of("upid")?,
         css_set_dfl_cgrp: may("css_set", "dfl_cgrp")?,
         cgroup_kn: may("cgroup", "kn")?,
+        cgroup_root: may("cgroup", "root")?,
+        cgroup_root_hierarchy: may("cgroup_root", "hierarchy_id")?,
         kernfs_id: may("kernfs_node", "id")?,
         kernfs_name: may("kernfs_node", "name")?,
         // Renamed in 6.15 (633488947ef6), when it came under RCU.

@@ -1,14 +1,16 @@
 //! From bytes to records.
 
 use forensics_common::{
-    ExecEntry, ExecRecord, ExitRecord, ForkRecord, Header, Kind, MAX_ANCESTORS, MAX_CGROUP_PATH, MAX_CMDLINE,
-    MAX_EXIT_FRAMES, MAX_FRAMES, MAX_LEDGER_CMDLINE, MAX_LEDGER_PATH, MAX_MESSAGE, MAX_SOCKET_PATH,
-    RequestRecord, SignalRecord, Stream, TaskKey, exec_flags, request_flags, signal_flags,
+    CgroupEvent, CgroupRecord, ExecEntry, ExecRecord, ExitRecord, ForkRecord, Header, Kind, MAX_ANCESTORS,
+    MAX_CGROUP_PATH, MAX_CGROUP_PATH_TEXT, MAX_CMDLINE, MAX_EXIT_FRAMES, MAX_FRAMES, MAX_LEDGER_CMDLINE,
+    MAX_LEDGER_PATH, MAX_MESSAGE, MAX_SOCKET_PATH, RequestRecord, SignalRecord, Stream, TaskKey, exec_flags,
+    request_flags, signal_flags,
 };
 use forensics_incident::model::ProcessKey;
 
 use super::{
-    CommandLine, ExecEvent, ExitEvent, ForkEvent, Position, Program, Record, RequestEvent, SignalEvent,
+    CgroupChange, CommandLine, ExecEvent, ExitEvent, ForkEvent, Position, Program, Record, RequestEvent,
+    SignalEvent,
 };
 
 /// Why bytes are no record.
@@ -23,6 +25,9 @@ pub enum DecodeError {
     /// A kind that this agent does not know.
     #[error("a kernel record is of the unknown kind {0}")]
     UnknownKind(u32),
+    /// Something happened to a cgroup that this agent does not know.
+    #[error("a kernel record is of the unknown event {0} of cgroups")]
+    UnknownEvent(u32),
     /// A count or length that exceeds its array.
     #[error("a kernel record says that its {field} has {value} entries, more than fit")]
     OutOfRange {
@@ -51,6 +56,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Position, Record), DecodeError> {
         Kind::Fork => Record::Fork(fork(bytes)?),
         Kind::Exec => Record::Exec(exec(bytes)?),
         Kind::Request => Record::Request(Box::new(request(bytes)?)),
+        Kind::Cgroup => Record::Cgroup(cgroup(bytes)?),
     };
     Ok((position, record))
 }
@@ -73,6 +79,8 @@ unsafe impl Plain for ForkRecord {}
 unsafe impl Plain for ExecRecord {}
 // SAFETY: as above.
 unsafe impl Plain for RequestRecord {}
+// SAFETY: as above.
+unsafe impl Plain for CgroupRecord {}
 
 /// Reads a structure of which at least the first `least` bytes must be there; what is not there is zero.
 fn prefix<T: Plain>(bytes: &[u8], least: usize) -> Result<T, DecodeError> {
@@ -150,8 +158,24 @@ fn fork(bytes: &[u8]) -> Result<ForkEvent, DecodeError> {
     Ok(ForkEvent {
         parent: process_key(record.parent),
         child: process_key(record.child),
+        cgroup_id: record.cgroup_id,
         comm: text(&record.comm),
         flags: record.flags,
+    })
+}
+
+fn cgroup(bytes: &[u8]) -> Result<CgroupChange, DecodeError> {
+    let record: CgroupRecord = prefix(bytes, core::mem::offset_of!(CgroupRecord, path))?;
+    let path = taken("path", &record.path[..MAX_CGROUP_PATH_TEXT], record.path_len)?;
+    // Longer ones fill the record to its end.
+    let is_whole = !path.is_empty() && path.len() < MAX_CGROUP_PATH_TEXT;
+    Ok(CgroupChange {
+        event: CgroupEvent::try_from(record.event).map_err(|unknown| DecodeError::UnknownEvent(unknown.0))?,
+        cgroup: record.cgroup,
+        process: (record.process.tgid != 0).then(|| process_key(record.process)),
+        comm: text(&record.comm),
+        flags: record.target_flags,
+        path: is_whole.then(|| text(path)),
     })
 }
 
@@ -212,6 +236,7 @@ pub fn program(entry: &ExecEntry) -> Result<Program, DecodeError> {
         uid: entry.uid,
         parent: (entry.parent.tgid != 0).then(|| process_key(entry.parent)),
         cgroup_id: entry.cgroup_id,
+        ns_pid: (entry.ns_level > 0).then_some(entry.ns_tgid),
         exec_boot_ns: entry.exec_boot_ns,
     })
 }

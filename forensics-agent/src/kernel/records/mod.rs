@@ -9,7 +9,7 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
-use forensics_common::{Ancestor, FoldKey, SIGINFO_WORDS, TaskInfo};
+use forensics_common::{Ancestor, CgroupEvent, CgroupKey, FoldKey, SIGINFO_WORDS, TaskInfo};
 use forensics_incident::model::ProcessKey;
 
 pub use command_line::CommandLine;
@@ -28,6 +28,8 @@ pub enum Record {
     Exec(ExecEvent),
     /// A process sent a manager or a container engine what may be a request.
     Request(Box<RequestEvent>),
+    /// Something happened to a cgroup.
+    Cgroup(CgroupChange),
 }
 
 /// Where a record stands in its sequence.
@@ -110,6 +112,8 @@ pub struct ForkEvent {
     pub parent: ProcessKey,
     /// The child.
     pub child: ProcessKey,
+    /// Id of the child's cgroup in the unified hierarchy; 0 when it was not looked at.
+    pub cgroup_id: u64,
     /// Name of the child.
     pub comm: String,
     /// `target_flags` bits.
@@ -165,6 +169,25 @@ pub struct Program {
     pub parent: Option<ProcessKey>,
     /// Id of its cgroup in the unified hierarchy.
     pub cgroup_id: u64,
+    /// The pid in its own pid namespace, when that is not the initial one.
+    pub ns_pid: Option<u32>,
     /// When, `CLOCK_BOOTTIME` nanoseconds.
     pub exec_boot_ns: u64,
+}
+
+/// A cgroup came or went, or somebody entered or left one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CgroupChange {
+    /// What happened.
+    pub event: CgroupEvent,
+    /// The cgroup.
+    pub cgroup: CgroupKey,
+    /// Who entered or left.
+    pub process: Option<ProcessKey>,
+    /// Name of the process.
+    pub comm: String,
+    /// What the process is as a target now: `target_flags` bits; 0 when it is none any more.
+    pub flags: u32,
+    /// The path from the root of the hierarchy, when it is whole.
+    pub path: Option<String>,
 }

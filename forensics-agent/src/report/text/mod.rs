@@ -19,6 +19,9 @@ pub(super) use line::{cut, slug};
 pub(super) use style::Style;
 pub use time::Zone;
 
+/// What the first line shows of the selectors that have found nothing yet, characters.
+const WAITING: usize = 200;
+
 /// How many incidents are remembered, so that what comes later can be short.
 const REMEMBERED: usize = 1024;
 
@@ -65,11 +68,16 @@ impl<W: Write> TextReporter<W> {
             return Ok(());
         }
         let targets = match ready.targets {
-            [] => "for processes that are yet to start".to_owned(),
+            [] if ready.waiting.is_empty() => "for processes that are yet to start".to_owned(),
+            [] => "nothing yet".to_owned(),
             [one] => brief(one),
             [first, rest @ ..] => format!("{} and {} more", brief(first), rest.len()),
         };
-        let text = format!("watching {targets} (hook {})", cut(ready.hook, 40));
+        let waiting = match ready.waiting {
+            [] => String::new(),
+            all => format!("; waiting for {}", cut(&all.join(", "), WAITING)),
+        };
+        let text = format!("watching {targets}{waiting} (hook {})", cut(ready.hook, 40));
         self.line(&self.style.dim(&text))
     }
 

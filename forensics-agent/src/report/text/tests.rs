@@ -231,10 +231,11 @@ fn lines_between_the_incidents() {
     let mut reporter = reporter(false);
     let targets = [target.clone(), process(5, "b"), process(6, "c")];
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &targets })
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &targets, waiting: &[] })
         .expect("a Vec takes all");
+    let waiting = ["--unit gw\n.service".to_owned()];
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[] })
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[], waiting: &waiting })
         .expect("a Vec takes all");
     reporter
         .signal(&target, &signal(15, Mechanism::Kill, Some(process(4711, "pkill gate"))))
@@ -245,7 +246,7 @@ fn lines_between_the_incidents() {
         text(reporter),
         "\
 watching `gateway` (pid 4242) and 2 more (hook raw_tracepoint)
-watching for processes that are yet to start (hook raw_tracepoint)
+watching nothing yet; waiting for --unit gw\\n.service (hook raw_tracepoint)
 03:17:05.123  SIGTERM   kill      delivered  → `gateway` (pid 4242)  from `pkill gate` (pid 4711, uid 1000)
 03:17:05.123  SIGALRM   timer     delivered  → `gateway` (pid 4242)  from the kernel
 00:00:00.000  3 kernel records were lost (7 so far); verdicts may be incomplete
@@ -257,7 +258,7 @@ watching for processes that are yet to start (hook raw_tracepoint)
 fn quiet_hides_progress_only() {
     let mut reporter = TextReporter::new(Vec::new(), false, Zone::Utc, true);
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[] })
+        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[], waiting: &[] })
         .expect("a Vec takes all");
     assert!(reporter.out.is_empty());
     reporter.incident(&pkill()).expect("a Vec takes all");

@@ -1,0 +1,88 @@
+//! Units that come, go, and come again.
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, Result, ensure};
+use harness::{Agent, Machine, PATIENCE, Record};
+
+use crate::members::no_more;
+
+const RESTARTS: usize = 20;
+
+/// Each main process is killed as soon as it is there, and the next one is there at once.
+pub(crate) fn twenty_restarts_in_a_row() -> Result<()> {
+    let machine = Machine::get()?;
+    let settings = ["ExecStart=/bin/sleep 1021", "Restart=always", "RestartSec=0"];
+    machine.unit("u-restarts", "StartLimitIntervalSec=0", &settings)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-restarts"])?;
+    // All in one script: the machine's own shell is quicker than anything that is started for each.
+    let script = format!(
+        "systemctl start u-restarts; last=0; for i in $(seq {RESTARTS}); do \
+         while main=$(systemctl show --value -p MainPID u-restarts); [ $main = 0 -o $main = $last ]; do :; done; \
+         kill -9 $main; echo $main; last=$main; done; systemctl stop u-restarts"
+    );
+    let killed = machine.sh(&script)?;
+    let killed: Vec<u64> =
+        killed.lines().map(str::parse).collect::<Result<_, _>>().context(killed.clone())?;
+    ensure!(killed.len() == RESTARTS, "{killed:?}");
+    let mut told = Vec::new();
+    for main in &killed {
+        let incident = agent.find_incident(|incident| {
+            incident.is_pid("target", *main) && incident.at("outcome.signal_num") == 9
+        })?;
+        incident.expect("target.unit", "u-restarts.service")?;
+        incident.expect("target.argv", serde_json::json!(["/bin/sleep", "1021"]))?;
+        incident.expect("verdict.cause", "external-kill")?;
+        incident.expect("signals.0.sender.name", "sh")?;
+        incident.expect("lost.records", 0)?;
+        told.push(incident);
+    }
+    // The last one was stopped, in the middle of its start perhaps. The manager may have had a word on any of them.
+    for record in agent.stop()? {
+        let is_told = told.iter().any(|earlier| earlier.at("id") == record.at("id"));
+        ensure!(is_told || record.at("outcome.signal_num") == 15, record.fault("there is more"));
+    }
+    Ok(())
+}
+
+/// Each main process kills itself, as fast as the manager starts them.
+pub(crate) fn a_restart_loop_without_a_pause() -> Result<()> {
+    let machine = Machine::get()?;
+    let settings =
+        ["ExecStart=/bin/sh -c 'kill -9 $$$$'", "Restart=always", "RestartSec=0", "SyslogIdentifier=loop"];
+    let limits = format!("StartLimitIntervalSec=1h\nStartLimitBurst={RESTARTS}");
+    machine.unit("u-loop", &limits, &settings)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-loop"])?;
+    machine.sh("systemctl start u-loop")?;
+    machine.until("systemctl is-failed u-loop")?;
+    let mut pids = HashSet::new();
+    let mut told: Vec<Record> = Vec::new();
+    while pids.len() < RESTARTS {
+        let incident = agent.next("incident", PATIENCE)?;
+        incident.expect_killed(9)?;
+        incident.expect("target.unit", "u-loop.service")?;
+        incident.expect("verdict.cause", "self-kill")?;
+        pids.insert(incident.number("target.pid")?);
+        told.push(incident);
+    }
+    no_more(agent, &told)
+}
+
+/// It need not even have a file when the agent starts.
+pub(crate) fn a_unit_that_appears_later() -> Result<()> {
+    let machine = Machine::get()?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-later", "-u", "u-never"])?;
+    agent.ready().expect("targets", serde_json::json!([]))?;
+    agent
+        .ready()
+        .expect("waiting", serde_json::json!(["--unit u-later.service", "--unit u-never.service"]))?;
+    ensure!(agent.stderr().contains("u-later.service"), "no warning in {:?}", agent.stderr());
+    let inner = machine.service("u-later", &["ExecStart=/bin/sleep 1022"])?;
+    let pid = machine.host_pid(inner)?;
+    machine.sh(&format!("kill -9 {inner}"))?;
+    let incident = agent.incident_of(pid)?;
+    incident.expect("target.unit", "u-later.service")?;
+    incident.expect("target.argv", serde_json::json!(["/bin/sleep", "1022"]))?;
+    incident.expect_killed(9)?;
+    agent.stop().map(drop)
+}

@@ -1,0 +1,27 @@
+//! Units and cgroups as targets, on a real systemd.
+
+mod cgroups;
+mod lifetimes;
+mod members;
+
+use std::process::ExitCode;
+
+use harness::{Machine, test};
+
+fn main() -> ExitCode {
+    let code = harness::main(vec![
+        test("a_unit_as_a_whole", members::a_unit_as_a_whole),
+        test("a_unit_killed_by_its_cgroup", members::a_unit_killed_by_its_cgroup),
+        test("moved_in_and_out_by_hand", members::moved_in_and_out_by_hand),
+        test("workers_that_have_done_their_work", members::workers_that_have_done_their_work),
+        test("units_by_pattern", members::units_by_pattern),
+        test("unit_of_a_user", members::unit_of_a_user),
+        test("twenty_restarts_in_a_row", lifetimes::twenty_restarts_in_a_row),
+        test("a_restart_loop_without_a_pause", lifetimes::a_restart_loop_without_a_pause),
+        test("a_unit_that_appears_later", lifetimes::a_unit_that_appears_later),
+        test("cgroups_that_are_there_and_later", cgroups::that_are_there_and_later),
+        test("names_that_are_none", cgroups::names_that_are_none),
+    ]);
+    Machine::power_off();
+    code
+}

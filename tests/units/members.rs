@@ -1,0 +1,187 @@
+//! Who belongs to a unit.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, ensure};
+use harness::{Agent, Machine, Record};
+
+/// A main process and two workers, none of which ends by itself.
+const THREE: &str = "ExecStart=/bin/sh -c 'sleep 1001 & sleep 1002 & wait'";
+
+/// The pids of a unit's processes, as the machine counts and as the host does.
+pub(crate) fn pids(machine: &Machine, unit: &str, count: usize) -> Result<Vec<(u32, u32)>> {
+    let procs = format!("cat {}/cgroup.procs", machine.cgroup(unit)?);
+    machine.until(&format!("test $({procs} | wc -l) = {count}"))?;
+    let inner = machine.sh(&procs)?;
+    let pid = |line: &str| {
+        let pid = line.parse()?;
+        Ok((pid, machine.host_pid(pid)?))
+    };
+    inner.lines().map(pid).collect()
+}
+
+/// The pids of the targets in the first line of an agent.
+pub(crate) fn targets(ready: &Record) -> Result<HashSet<u64>> {
+    Ok(ready.list("targets")?.iter().filter_map(|target| target["pid"].as_u64()).collect())
+}
+
+/// Stops an agent that has told of everything. What a manager says later may follow, in records with the same ids.
+pub(crate) fn no_more(agent: Agent, told: &[Record]) -> Result<()> {
+    for record in agent.stop()? {
+        let is_update = told.iter().any(|earlier| earlier.at("id") == record.at("id"));
+        ensure!(is_update, record.fault("there is more"));
+    }
+    Ok(())
+}
+
+pub(crate) fn a_unit_as_a_whole() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.service("u-whole", &[THREE])?;
+    let members = pids(machine, "u-whole", 3)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-whole"])?;
+    let expected: HashSet<u64> = members.iter().map(|&(_, pid)| u64::from(pid)).collect();
+    ensure!(targets(agent.ready())? == expected, agent.ready().fault(format!("not {expected:?}")));
+
+    // One of them by hand.
+    let (inner, worker) = members[2];
+    machine.sh(&format!("kill -9 {inner}"))?;
+    let incident = agent.incident_of(worker)?;
+    incident.expect("target.unit", "u-whole.service")?;
+    incident.expect("target.ns_pid", if machine.is_this() { None } else { Some(inner) })?;
+    incident.expect_killed(9)?;
+    incident.expect("verdict.cause", "external-kill")?;
+    incident.expect("group_id", serde_json::Value::Null)?;
+
+    // The others by one act, which gives them a group.
+    machine.sh("systemctl stop u-whole")?;
+    let mut told = vec![incident];
+    let mut groups = HashSet::new();
+    for &(_, pid) in &members[..2] {
+        let incident = agent.incident_of(pid)?;
+        incident.expect("target.unit", "u-whole.service")?;
+        incident.expect_killed(15)?;
+        groups.insert(incident.text("group_id")?.to_owned());
+        told.push(incident);
+    }
+    ensure!(groups.len() == 1, "the groups are {groups:?}");
+    no_more(agent, &told)
+}
+
+pub(crate) fn a_unit_killed_by_its_cgroup() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.service("u-cgroup-kill", &[THREE])?;
+    let members = pids(machine, "u-cgroup-kill", 3)?;
+    let cgroup = machine.cgroup("u-cgroup-kill")?;
+    if machine.sh(&format!("test -e {cgroup}/cgroup.kill")).is_err() {
+        anyhow::bail!(harness::Skip("needs cgroup.kill (Linux 5.14)".to_owned()));
+    }
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-cgroup-kill"])?;
+    machine.sh(&format!("echo 1 > {cgroup}/cgroup.kill"))?;
+    let mut groups = HashSet::new();
+    for (_, pid) in members {
+        let incident = agent.incident_of(pid)?;
+        incident.expect_killed(9)?;
+        incident.expect("verdict.cause", "cgroup-kill")?;
+        groups.insert(incident.text("group_id")?.to_owned());
+    }
+    ensure!(groups.len() == 1, "the groups are {groups:?}");
+    agent.stop().map(drop)
+}
+
+pub(crate) fn moved_in_and_out_by_hand() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.service("u-moved", &["ExecStart=/bin/sleep 1003"])?;
+    let cgroup = machine.cgroup("u-moved")?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-moved"])?;
+    let start = |seconds: &str| -> Result<(String, u32)> {
+        let inner = machine.sh(&format!("sleep {seconds} > /dev/null 2>&1 & echo $!"))?;
+        let pid = machine.host_pid(inner.parse()?)?;
+        Ok((inner, pid))
+    };
+    let roots = machine.hierarchies()?;
+    let path = machine.sh("systemctl show --value -p ControlGroup u-moved")?;
+    let enter = |inner: &str, path: &str| {
+        machine.sh(&format!("for root in {roots}; do echo {inner} > $root{path}/cgroup.procs || exit; done"))
+    };
+
+    let (stays, stayed) = start("1004")?;
+    enter(&stays, &path)?;
+    let (leaves, left) = start("1005")?;
+    enter(&leaves, &path)?;
+    enter(&leaves, "/visitors")?;
+    machine.sh(&format!("kill -9 {leaves}; kill -9 {stays}"))?;
+    let incident = agent.incident_of(stayed)?;
+    incident.expect("target.unit", "u-moved.service")?;
+    incident.expect_part("target.cgroup", "/u-moved.service")?;
+    incident.expect_killed(9)?;
+
+    // Whoever is started there by somebody else belongs to it as well.
+    let script = format!(
+        "echo $$ > {cgroup}/cgroup.procs; sleep 1006 & echo $!; \
+         until grep -q ^sleep /proc/$!/cmdline; do :; done; kill -KILL $!; wait"
+    );
+    let inner = machine.sh(&script)?;
+    let incident = agent.find_incident(|incident| incident.at("target.argv.1") == "1006")?;
+    incident.expect("target.unit", "u-moved.service")?;
+    incident.expect("target.ns_pid", if machine.is_this() { None } else { Some(inner.parse::<u32>()?) })?;
+    machine.sh("systemctl stop u-moved")?;
+    let rest = agent.stop()?;
+    ensure!(rest.iter().all(|record| record.at("target.pid") != left), "who had left is reported: {rest:?}");
+    Ok(())
+}
+
+/// Shells run programs all the time, and their ends are no incidents; that of the main process is one.
+pub(crate) fn workers_that_have_done_their_work() -> Result<()> {
+    let machine = Machine::get()?;
+    let script =
+        "ExecStart=/bin/sh -c 'for i in 1 2 3 4 5; do /bin/true; /bin/false; done; sleep 0.01; exit 3'";
+    machine.write("/run/systemd/system/u-shell.service", &format!("[Service]\n{script}\n"))?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-shell"])?;
+    machine.sh("systemctl daemon-reload; systemctl start u-shell")?;
+    let incident = agent.next("incident", harness::PATIENCE)?;
+    incident.expect_exited(3)?;
+    incident.expect("target.unit", "u-shell.service")?;
+    no_more(agent, &[incident])
+}
+
+pub(crate) fn units_by_pattern() -> Result<()> {
+    let machine = Machine::get()?;
+    let inner = machine.service("u-pattern-1", &["ExecStart=/bin/sleep 1007"])?;
+    let first = machine.host_pid(inner)?;
+    machine.service("u-other", &["ExecStart=/bin/sleep 1008"])?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-pattern-[12]*"])?;
+    ensure!(targets(agent.ready())? == HashSet::from([u64::from(first)]), agent.ready().fault("not it"));
+    machine.service("u-pattern-2", &["ExecStart=/bin/sleep 1009"])?;
+    machine.service("u-pattern-3", &["ExecStart=/bin/sleep 1010"])?;
+    machine.sh("systemctl kill -s KILL u-other u-pattern-3 u-pattern-2 u-pattern-1")?;
+    let mut told = Vec::new();
+    for unit in ["u-pattern-2.service", "u-pattern-1.service"] {
+        let incident = agent.find_incident(|incident| incident.at("target.unit") == unit)?;
+        incident.expect_killed(9)?;
+        told.push(incident);
+    }
+    no_more(agent, &told)
+}
+
+pub(crate) fn unit_of_a_user() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.sh("id bob || useradd --create-home --uid 1001 bob; loginctl enable-linger bob")?;
+    machine.until("systemctl is-active user@1001.service")?;
+    let path = "/home/bob/.config/systemd/user/u-gw.service";
+    machine.write(path, "[Service]\nExecStart=/bin/sleep 1011\n")?;
+    let systemctl = |verb: &str| {
+        machine.sh(&format!("runuser -u bob -- env XDG_RUNTIME_DIR=/run/user/1001 systemctl --user {verb}"))
+    };
+    systemctl("daemon-reload")?;
+    let mut agent = Agent::start(machine.agent_beside(), &["--user-unit", "u-gw", "--uid", "1001"])?;
+    agent.ready().expect("targets", serde_json::json!([]))?;
+    systemctl("start u-gw")?;
+    let inner = systemctl("show --value -p MainPID u-gw")?.parse()?;
+    let pid = machine.host_pid(inner)?;
+    machine.sh(&format!("kill -9 {inner}"))?;
+    let incident = agent.incident_of(pid)?;
+    incident.expect("target.unit", "u-gw.service")?;
+    incident.expect("target.uid", 1001)?;
+    incident.expect_killed(9)?;
+    agent.stop().map(drop)
+}
