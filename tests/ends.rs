@@ -6,7 +6,6 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use harness::{Agent, MemoryCgroup, Record, Run, Skip, Victim, needs_root, test, victim_program};
-use serde_json::Value;
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -144,7 +143,7 @@ fn kills_of_a_memory_cgroup_are_counted() -> Result<()> {
     let kills = |moment: &str| incident.number(&format!("pressure.{moment}.cgroup.memory_events.oom_kill"));
     ensure!(kills("end")? == kills("before")? + 1, incident.fault("one was killed in between"));
     let limit = incident.at("pressure.end.cgroup.memory_limits.0.max");
-    ensure!(*limit == Value::from(32 << 20), incident.fault(format!("its limit is {limit}")));
+    ensure!(limit.as_u64() == Some(32 << 20), incident.fault(format!("its limit is {limit}")));
     ensure!(
         !incident.list("verdict.ruled_out")?.iter().any(|other| other["cause"] == "oom"),
         incident.fault("it excludes itself")
