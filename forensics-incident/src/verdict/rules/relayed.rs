@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn run_itself_may_be_late() {
+        let late = |hop: Process| judged(hop, kill(90.0, SIGTERM, operator()), SIGTERM).culprit;
+        assert_eq!(late(process(800, "/usr/bin/forensics-agent run -- nginx")), Some(operator()));
+        assert_ne!(late(process(800, "/usr/bin/forensics-agent watch")), Some(operator()));
+        assert_ne!(late(process(800, "/usr/bin/tini run")), Some(operator()));
+    }
+
+    #[test]
     fn a_follow_up_is_still_for_who_asked() {
         let target = under(nginx(), &[tini()]);
         let first = ignored(passed(90.0, SIGTERM, tini(), kill(89.999, SIGTERM, operator())));
