@@ -90,7 +90,10 @@ echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1
 echo boot >> /var/lib/forensics-boots
 boots=$(wc -l < /var/lib/forensics-boots)
 if [ $boots = 1 ] && [ -e /opt/forensics/deps/shutdown ]; then
-    FORENSICS_TESTS_BEFORE_SHUTDOWN=1 /opt/forensics/deps/shutdown 2>&1 && trap - EXIT && exec sleep infinity
+    # The reboot ends this script, which must not power off instead.
+    trap - EXIT
+    FORENSICS_TESTS_BEFORE_SHUTDOWN=1 /opt/forensics/deps/shutdown 2>&1 && exec sleep infinity
+    trap 'systemctl poweroff --force --force' EXIT
 elif [ $boots -gt 2 ]; then
     echo '== the machine rebooted by itself'
     exit 1
