@@ -93,16 +93,24 @@ pub(crate) fn unit_that_is_started_again() -> Result<()> {
 }
 
 pub(crate) fn unit_that_was_started_too_often() -> Result<()> {
-    // The limit stands in [Unit].
-    let script = when_told("s-often", "exit 5");
-    let lines = [script.as_str(), "Restart=always", "RestartSec=0", "[Unit]", "StartLimitBurst=1"];
-    let mut scene = Scene::new("s-often", &lines)?;
-    tell(scene.machine, "s-often")?;
-    let first = scene.record()?;
-    let last = scene.settled(first)?;
-    last.expect("unit_result.restarted", false)?;
-    last.expect_part("unit_result.why_not", "started too often")?;
-    scene.agent.stop().map(drop)
+    // The manager forgets the count when it reads its files anew, as other tests make it do at any time.
+    for attempt in 0.. {
+        let name = format!("s-often-{attempt}");
+        let script = when_told(&name, "exit 5");
+        // The limit stands in [Unit].
+        let lines = [script.as_str(), "Restart=always", "RestartSec=0", "[Unit]", "StartLimitBurst=1"];
+        let mut scene = Scene::new(&name, &lines)?;
+        tell(scene.machine, &name)?;
+        let first = scene.record()?;
+        let last = scene.settled(first)?;
+        scene.agent.stop()?;
+        if attempt < 5 && *last.at("unit_result.restarted") == Value::Bool(true) {
+            continue;
+        }
+        last.expect("unit_result.restarted", false)?;
+        return last.expect_part("unit_result.why_not", "started too often");
+    }
+    Ok(())
 }
 
 /// The kernel's records suffice, so nobody waits for the manager.

@@ -23,6 +23,10 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// What the bus gets of that at most, so that one that never answers leaves time for `systemctl`.
 const PATIENCE_FOR_BUS: Duration = Duration::from_millis(800);
 
+/// What `systemctl` says of a manager that reads its files anew: it drops its connections.
+const DROPPED: [&str; 2] = ["Transport endpoint is not connected", "Connection reset by peer"];
+/// How long that may take.
+const PAUSE: Duration = Duration::from_millis(300);
 /// What is read of `systemctl` at most, bytes.
 const MAX_OUTPUT: u64 = 64 * 1024;
 
@@ -68,7 +72,13 @@ async fn ask(scope: Scope, unit: &str, names: &[&'static str]) -> Result<Propert
             Err(_) => log::debug!("{bus}: no answer"),
         }
     }
-    ask_systemctl(scope, unit, names).await
+    match ask_systemctl(scope, unit, names).await {
+        Err(why) if DROPPED.iter().any(|part| why.contains(part)) => {
+            tokio::time::sleep(PAUSE).await;
+            ask_systemctl(scope, unit, names).await
+        }
+        answer => answer,
+    }
 }
 
 /// The bus on which the manager can be asked, when it is one to trust.
