@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use harness::{Agent, Machine, Record};
 
 /// A main process and two workers, none of which ends by itself.
@@ -43,7 +43,7 @@ pub(crate) fn a_unit_as_a_whole() -> Result<()> {
     ensure!(targets(agent.ready())? == expected, agent.ready().fault(format!("not {expected:?}")));
 
     // One of them by hand.
-    let (inner, worker) = members[2];
+    let [main, second, (inner, worker)] = members[..] else { bail!("the unit has {members:?}") };
     machine.sh(&format!("kill -9 {inner}"))?;
     let incident = agent.incident_of(worker)?;
     incident.expect("target.unit", "u-whole.service")?;
@@ -56,7 +56,7 @@ pub(crate) fn a_unit_as_a_whole() -> Result<()> {
     machine.sh("systemctl stop u-whole")?;
     let mut told = vec![incident];
     let mut groups = HashSet::new();
-    for &(_, pid) in &members[..2] {
+    for (_, pid) in [main, second] {
         let incident = agent.incident_of(pid)?;
         incident.expect("target.unit", "u-whole.service")?;
         incident.expect_killed(15)?;
@@ -73,7 +73,7 @@ pub(crate) fn a_unit_killed_by_its_cgroup() -> Result<()> {
     let members = pids(machine, "u-cgroup-kill", 3)?;
     let cgroup = machine.cgroup("u-cgroup-kill")?;
     if machine.sh(&format!("test -e {cgroup}/cgroup.kill")).is_err() {
-        anyhow::bail!(harness::Skip("needs cgroup.kill (Linux 5.14)".to_owned()));
+        bail!(harness::Skip("needs cgroup.kill (Linux 5.14)".to_owned()));
     }
     let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-cgroup-kill"])?;
     machine.sh(&format!("echo 1 > {cgroup}/cgroup.kill"))?;

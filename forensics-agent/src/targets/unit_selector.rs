@@ -33,6 +33,9 @@ impl UnitSelector {
                 _ => refuse("a pattern of unit names has letters, digits and :-_.\\@[]!*? only"),
             };
         }
+        if text.starts_with('.') {
+            return refuse("no unit can have this name");
+        }
         if UnitPath::is_template(text) {
             return refuse(
                 "a template never runs; name an instance, or all of them by putting * after the @",

@@ -173,10 +173,10 @@ mod tests {
         }
 
         fn named(&self) -> Vec<(String, Option<String>)> {
-            // Until the exec it is a copy of this program.
+            // Until the exec is over it is a copy of this program, or has no arguments yet.
             let process = loop {
                 let process = read_process(self.0.id()).expect("it waits");
-                if process.name == "sh" {
+                if process.name == "sh" && process.args().first().is_some_and(|name| name == "sh") {
                     break process;
                 }
             };
