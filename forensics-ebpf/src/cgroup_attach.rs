@@ -20,9 +20,9 @@ use crate::{
 fn cgroup_entered(ctx: RawTracePointContext) -> i32 {
     let (cgroup, path, task): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let Some((key, _)) = cgroups::key_of(cgroup) else { return 0 };
-    let (Ok(process), Ok(tid)) = (task::key_of(task), field::<u32>(task, offset!(task_pid))) else {
-        return 0;
-    };
+    // One after the other: Linux 5.10 refuses code that reads what a failed one of two left unset, though only to drop it.
+    let Ok(process) = task::key_of(task) else { return 0 };
+    let Ok(tid) = field::<u32>(task, offset!(task_pid)) else { return 0 };
     if tid != process.tgid {
         return 0;
     }
