@@ -94,10 +94,10 @@ fn target_that_dies_meanwhile() -> Result<()> {
             }
         });
         let started = Instant::now();
-        let finished = output(
-            Command::new(agent_program()?)
-                .args(["-o", "json", "watch", "--once", "--store", "none", "--pid", &pid]),
-        )?;
+        let finished =
+            output(Command::new(agent_program()?).args([
+                "-o", "json", "watch", "--once", "--store", "none", "--socket", "none", "--pid", &pid,
+            ]))?;
         killing.join().ok().context("the killer panicked")??;
         ensure!(started.elapsed() < Duration::from_secs(10), "after {delay_ms} ms it hung: {finished:?}");
         match finished.status.code() {

@@ -2,11 +2,13 @@
 //! each end of a target with a verdict.
 //!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
-//! watched, `session` is one run around the event loop, `store` keeps incidents, `report` prints, `service` is what a service
+//! watched, `session` is one run around the event loop, `store` keeps incidents, `varlink` answers those who ask over a socket,
+//! `report` prints, `service` is what a service
 //! manager and whoever is on call want of the agent, `commands` holds one file per command, `config` is the configuration file,
 //! and `cli` the command line. The model, the assembly of incidents and the verdict are
 //! `forensics-incident`.
 
+mod bucket;
 mod child;
 pub mod cli;
 pub mod commands;
@@ -23,3 +25,4 @@ pub mod service;
 pub mod session;
 pub mod store;
 pub mod targets;
+pub mod varlink;

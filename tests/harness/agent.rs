@@ -44,6 +44,10 @@ impl Agent {
         if !arguments.contains(&"--store") {
             command.arg("--store").arg(directory.join("incidents.db"));
         }
+        // There is one place for it on a host, and tests run side by side.
+        if !arguments.contains(&"--socket") {
+            command.args(["--socket", "none"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("the agent has no standard output")?;

@@ -97,6 +97,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         drain: args.drain_timeout.or(config.drain_timeout).map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),
+        socket: None,
     };
     let mut forwarded =
         Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;

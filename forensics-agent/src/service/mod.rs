@@ -1,6 +1,5 @@
 //! The agent as a service: what it tells its manager, and what it runs for an incident.
 
-mod bucket;
 mod manager;
 mod on_incident;
 

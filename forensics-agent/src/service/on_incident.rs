@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use super::bucket::Bucket;
+use crate::bucket::Bucket;
 
 /// Commands that may run at once.
 const MAX_RUNNING: usize = 8;

@@ -2,6 +2,7 @@
 //!
 //! `watch` and `run` differ in where their targets come from and when they end; everything in between is here.
 
+mod answers;
 mod config;
 mod context;
 mod enrich;
@@ -57,6 +58,7 @@ use crate::{
     request::Mode,
     targets::{Selectors, SignalSet},
 };
+use answers::Answers;
 use enrich::Enricher;
 use evidence::Evidence;
 use kills::Kills;
@@ -99,6 +101,8 @@ pub struct Settings {
     pub markers: Arc<[MarkerSpec]>,
     /// Where incidents are stored, when they are.
     pub store: Option<PathBuf>,
+    /// Where those who are signalled may ask, when they may.
+    pub socket: Option<PathBuf>,
 }
 
 /// What happened while records were taken in.
@@ -135,6 +139,7 @@ pub struct Session<W: Write> {
     untimed: Vec<Facts>,
     evidence: Evidence,
     storage: Storage,
+    answers: Answers,
     kills: Kills,
     losses: Losses,
 }
@@ -171,7 +176,9 @@ impl<W: Write> Session<W> {
             .map_err(|error| failed("waiting for kernel records", &error))?;
         let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger().ok()))
             .map_err(|error| failed("waiting for the log of the kernel programs", &error))?;
+        let host = host::facts().map_err(|error| failed("reading this host's identity", &error))?;
         let storage = Storage::start(settings.store.clone());
+        let answers = Answers::start(settings.socket.as_deref());
         let processes = Processes::new(maps.ledger, maps.lineage, config::redaction(settings.show_cmdline));
         Ok(Self {
             kernel,
@@ -183,7 +190,7 @@ impl<W: Write> Session<W> {
             targets: HashMap::new(),
             named: Vec::new(),
             settings,
-            host: host::facts().map_err(|error| failed("reading this host's identity", &error))?,
+            host,
             reporter,
             relays: Relays::default(),
             requests,
@@ -194,6 +201,7 @@ impl<W: Write> Session<W> {
             untimed: Vec::new(),
             evidence: Evidence::start(),
             storage,
+            answers,
             kills: Kills::default(),
             losses: Losses::default(),
         })
@@ -287,6 +295,8 @@ impl<W: Write> Session<W> {
     pub async fn step(&mut self) -> io::Result<Progress> {
         let deadline = self.assembler.next_deadline();
         let now = clock::boot_ns();
+        let deadline =
+            deadline.into_iter().chain(self.answers.deadline()).min();
         let patience = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(now)));
         let mut batch = Batch::default();
         tokio::select! {
@@ -296,6 +306,7 @@ impl<W: Write> Session<W> {
             failure = self.storage.failure() => self.reporter.not_stored(&failure)?,
             () = self.managers.answer() => {}
             passed = self.diagnostics.pass_on() => passed?,
+            () = self.answers.asked() => batch = self.ring.take(),
             () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
                 // A death that was recorded in time must not be taken for survival.
                 batch = self.ring.take();
@@ -344,6 +355,7 @@ impl<W: Write> Session<W> {
             self.handle(outputs, &mut progress)?;
             self.store_what_grew();
         }
+        self.answer(batch.drained);
         Ok(progress)
     }
 }

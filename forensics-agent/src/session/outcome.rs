@@ -78,6 +78,7 @@ impl<W: Write> Session<W> {
         let incident = self.judged(facts);
         self.reporter.incident(&incident)?;
         self.storage.put(&incident, State::Closed);
+        self.answers.remember(&incident);
         self.managers.follow(&incident.facts);
         progress.closed.push(incident);
         Ok(())
@@ -104,6 +105,7 @@ impl<W: Write> Session<W> {
             let incident = self.judged(facts);
             self.reporter.incident(&incident)?;
             self.storage.put(&incident, State::Closed);
+            self.answers.remember(&incident);
         }
         Ok(())
     }

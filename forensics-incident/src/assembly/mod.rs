@@ -19,7 +19,7 @@ use std::fmt;
 pub use input::{ExitRecord, Fold, Input, SignalRecord};
 pub use output::{Closed, HostFacts, Output};
 
-use crate::attribution::is_own;
+use crate::attribution::{arrived, is_own};
 use crate::model::{Mechanism, OutcomeKind, Process, ProcessKey, Signal};
 use crate::signals;
 
@@ -173,6 +173,28 @@ impl Assembler {
         target.request.as_ref()?;
         let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
         Some(target.clone().close(&ending, &self.config))
+    }
+
+    /// The incident as it would be if the target died now of a signal that it has received: of this number, or of the last
+    /// one that arrived. None when there is no such target, or no signal has arrived.
+    pub fn supposing(&self, now_boot_ns: u64, key: ProcessKey, signal: Option<u32>) -> Option<Closed> {
+        let target = self.targets.get(&resolve(&self.targets, key)?)?;
+        let arrived = target.ledger.signals().filter(|signal| arrived(signal));
+        let last = arrived.max_by_key(|signal| signal.last_ns()).map(|signal| signal.signal_num);
+        let exit = ExitRecord {
+            target: key,
+            boot_ns: now_boot_ns,
+            wait_status: signal.or(last)?,
+            tid: key.pid,
+            tracer: None,
+            thread: String::new(),
+            caller: None,
+            kernel_stack: Vec::new(),
+            signals_seen: None,
+            folds: Vec::new(),
+        };
+        Some(target.clone().close(&Ending::of(&exit), &self.config))
+            .filter(|closed| closed.decisive.is_some())
     }
 
     fn find(&mut self, key: ProcessKey) -> Option<&mut Target> {

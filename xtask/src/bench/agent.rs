@@ -31,7 +31,7 @@ impl Agent {
     pub(super) fn watch<S: AsRef<str>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
         let program = workspace::target().join("release/forensics-agent");
         let mut command = Command::new(&program);
-        command.args(["-o", "json", "watch", "--store", "none"]);
+        command.args(["-o", "json", "watch", "--store", "none", "--socket", "none"]);
         for argument in arguments {
             command.arg(argument.as_ref());
         }

@@ -11,10 +11,11 @@ use super::licences;
 use crate::{command, workspace};
 
 /// What is copied as it is: from the workspace, to the package.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("packaging/forensics-agent.service", "usr/lib/systemd/system/forensics-agent.service"),
     ("packaging/forensics-agent.catalog", "usr/lib/systemd/catalog/forensics-agent.catalog"),
     ("packaging/config.toml", "etc/forensics-agent/config.toml"),
+    ("clients/python/forensics_agent.py", "usr/lib/python3/dist-packages/forensics_agent.py"),
     ("packaging/copyright", "usr/share/doc/forensics-agent/copyright"),
 ];
 

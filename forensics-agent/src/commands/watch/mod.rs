@@ -11,6 +11,7 @@ use crate::kernel::load::Hook;
 use crate::request::Mode;
 use crate::store::StorePath;
 use crate::targets::{SignalSet, TargetArgs};
+use crate::varlink::SocketPath;
 
 use super::failure::Failure;
 use plan::Plan;
@@ -60,6 +61,9 @@ pub struct Args {
     /// Database of incidents, or none [default: /var/lib/forensics-agent/incidents.db]
     #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = StorePath::default(), hide_default_value = true)]
     pub store: StorePath,
+    /// Socket at which processes ask who signals them, or none [default: /run/forensics-agent/agent.sock]
+    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = SocketPath::default(), hide_default_value = true)]
+    pub socket: SocketPath,
     /// Also print each signal as it comes
     #[arg(help_heading = "What to report", long)]
     pub events: bool,

@@ -48,6 +48,7 @@ impl Plan {
             drain: args.drain_timeout.or(config.drain_timeout).map(commands::drain),
             markers: config.marker_specs().into(),
             store: args.store.path(),
+            socket: args.socket.path(),
         };
         Ok(Self {
             settings,

@@ -8,6 +8,7 @@ mod cgroup;
 mod cmdline;
 mod dir;
 mod environ;
+mod key;
 mod list;
 mod maps;
 mod process;
@@ -20,6 +21,7 @@ pub use cgroup::cgroup_path;
 pub use cmdline::{CMDLINE_CAP, Cmdline};
 pub use dir::{ProcDir, ProcError};
 pub use environ::Environ;
+pub use key::read_key;
 pub use list::{PidNamespace, exists, list_pids, pid_namespace};
 pub use maps::location;
 pub use process::{

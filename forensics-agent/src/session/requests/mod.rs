@@ -233,33 +233,34 @@ impl Requests {
         found
     }
 
-    /// Adds to an incident what may have led to it.
-    pub(super) fn complete(&mut self, facts: &mut Facts, processes: &mut Processes) {
-        if self.mode == Mode::Off {
-            return;
-        }
-        let target = facts.target.clone();
-        let names = container_names(&target);
-        let mut found = self.noted.remove(&target.pid).unwrap_or_default();
+    /// What was seen to be asked of those who sent the signals of an incident, as far as it may concern the target.
+    pub(super) fn seen_of(&self, facts: &Facts) -> Vec<Request> {
+        let names = container_names(&facts.target);
+        let mut found = self.noted.get(&facts.target.pid).cloned().unwrap_or_default();
         for signal in &facts.signals {
             // A record may have come after that of the signal.
-            for request in self.concerning(&target, signal, &names) {
+            for request in self.concerning(&facts.target, signal, &names) {
                 if !found.iter().any(|seen| Arc::ptr_eq(seen, &request)) {
                     found.push(request);
                 }
             }
         }
-        let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
-        let sender_of = |request: &Request| {
-            let senders = facts.signals.iter().filter_map(|signal| signal.sender.as_ref());
-            senders.filter_map(|sender| concern(request, &target, sender, &names)).next()
-        };
-        let mut requests: Vec<Request> = Vec::new();
-        for request in &found {
-            if let Some(concerns) = sender_of(request) {
-                requests.push(Request { concerns, ..Request::clone(request) });
-            }
+        let concerning = found.iter().filter_map(|request| {
+            let concerns = concern_of_senders(request, facts, &names)?;
+            Some(Request { concerns, ..Request::clone(request) })
+        });
+        concerning.collect()
+    }
+
+    /// Adds to an incident what may have led to it.
+    pub(super) fn complete(&mut self, facts: &mut Facts, processes: &mut Processes) {
+        if self.mode == Mode::Off {
+            return;
         }
+        let mut requests = self.seen_of(facts);
+        self.noted.remove(&facts.target.pid);
+        let names = container_names(&facts.target);
+        let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
         if !requests.iter().any(|request| explains(request, request.concerns)) {
             let before = self.hook.map_or(u64::MAX, |_| self.since_ns);
             for ordered in infer::orders(facts, processes, before) {
@@ -268,7 +269,7 @@ impl Requests {
                     seen: false,
                     ..self.request(ordered.boot_ns, ordered.process, ordered.wish)
                 };
-                if let Some(concerns) = sender_of(&request) {
+                if let Some(concerns) = concern_of_senders(&request, facts, &names) {
                     requests.push(Request { concerns, ..request });
                 }
             }
@@ -318,4 +319,10 @@ fn container_names(target: &Process) -> Vec<String> {
     let arguments = monitor.map(Process::args).unwrap_or_default();
     let name = arguments.iter().skip_while(|argument| *argument != "-n").nth(1);
     name.cloned().into_iter().collect()
+}
+
+/// How a request concerns the target of an incident, by the first of the senders whom it was sent to.
+fn concern_of_senders(request: &Request, facts: &Facts, names: &[String]) -> Option<Concern> {
+    let mut senders = facts.signals.iter().filter_map(|signal| signal.sender.as_ref());
+    senders.find_map(|sender| concern(request, &facts.target, sender, names))
 }

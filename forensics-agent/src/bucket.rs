@@ -2,7 +2,7 @@ use std::time::Instant;
 
 /// How often something may be done: so many times at once, and so many times an hour in the long run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     burst: f64,
     per_second: f64,
     tokens: f64,
@@ -11,13 +11,13 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full one.
-    pub(super) fn new(burst: u32, per_hour: u32, now: Instant) -> Self {
+    pub(crate) fn new(burst: u32, per_hour: u32, now: Instant) -> Self {
         let burst = f64::from(burst);
         Self { burst, per_second: f64::from(per_hour) / 3600.0, tokens: burst, at: now }
     }
 
     /// True when it may be done now, and then it counts as done.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.per_second).min(self.burst);
         self.at = now;

@@ -1,0 +1,38 @@
+use forensics_incident::model::ProcessKey;
+
+use super::dir::ProcDir;
+use super::stat::Stat;
+use super::time::boot_ns_of_ticks;
+
+/// More than `/proc/PID/stat` ever holds.
+const STAT_CAP: usize = 4096;
+
+/// The key of a process that is alive now, its start in ticks; None when there is none, or only what is left of one until its
+/// parent has waited for it. Waits for nothing that the process does.
+pub fn read_key(pid: u32) -> Option<ProcessKey> {
+    let mut buffer = Vec::new();
+    ProcDir::open(pid).ok()?.read(c"stat", &mut buffer, STAT_CAP).ok()?;
+    let stat = Stat::parse(&buffer)?;
+    let is_alive = !matches!(stat.state, 'Z' | 'X');
+    is_alive.then(|| ProcessKey { pid, start_boot_ns: boot_ns_of_ticks(stat.start_ticks) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alive_and_not() {
+        let own = std::process::id();
+        assert_eq!(read_key(own).map(|key| key.pid), Some(own));
+        assert_eq!(read_key(own), read_key(own));
+        let mut child = std::process::Command::new("true").spawn().expect("a child");
+        let is_gone = || read_key(child.id()).is_none();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !is_gone() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(is_gone(), "a zombie is not alive");
+        child.wait().expect("a child of ours");
+    }
+}
