@@ -43,7 +43,11 @@ impl Filter {
         }
         if let Some(unit) = unit {
             let whole = if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
-            add("unit GLOB ?", vec![Value::Text(literal(&whole))]);
+            // Equality finds its rows in the index in the order of time; a pattern's have to be sorted.
+            match whole.contains(['*', '?']) {
+                true => add("unit GLOB ?", vec![Value::Text(literal(&whole))]),
+                false => add("unit = ?", vec![Value::Text(whole)]),
+            }
         }
         if let Some(cause) = cause {
             add("cause = ?", vec![Value::Text(cause.clone())]);
