@@ -150,6 +150,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         history: None,
         requests: Vec::new(),
         pressure: None,
+        aftermath: None,
         kill: Kill::default(),
         markers: Vec::new(),
         lost: Lost::default(),

@@ -22,6 +22,8 @@ enum Blamed {
 use Blamed::{Itself, Nobody, Other};
 
 const EXPECTED: &[(&str, Cause, Confidence, Blamed, &str)] = &[
+    ("agent-gap", Cause::AgentGap, Confidence::Possible, Nobody, "while no agent was running"),
+    ("host-crash", Cause::HostCrash, Confidence::Possible, Nobody, "was alive when the host went down"),
     ("exit-78", Cause::Exit, Confidence::Certain, Itself, "with status 78 by itself (EX_CONFIG)"),
     ("fault-with-file", Cause::Crash, Confidence::Certain, Itself, "in `victim`: it wrote to a null pointer"),
     (

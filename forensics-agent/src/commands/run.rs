@@ -97,6 +97,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         drain: args.drain_timeout.or(config.drain_timeout).map(super::drain),
         markers: config.marker_specs().into(),
         store: args.store.path(),
+        ledger: false,
         socket: None,
     };
     let mut forwarded =

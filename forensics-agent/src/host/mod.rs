@@ -18,6 +18,7 @@ pub mod pidfiles;
 pub mod pressure;
 pub mod privileges;
 pub mod proc;
+pub mod pstore;
 pub mod redact;
 pub mod snapshot;
 pub mod suspension;

@@ -83,6 +83,7 @@ impl<W: Write> Session<W> {
         if let Some(before) = self.targets.get(&pid) {
             let after = self.enricher.processes.after_exec(before, &event.program);
             self.targets.insert(pid, after.clone());
+            self.storage.came(&after);
             self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
             let news = self.markers.add(&after);
@@ -115,6 +116,7 @@ impl<W: Write> Session<W> {
         if !self.settings.selectors.all {
             self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));
         }
+        self.storage.came(&target);
         self.evidence.watch(&target);
         self.requests.watch(&target, &mut self.kernel);
         let news = self.markers.add(&target);
@@ -139,6 +141,7 @@ impl<W: Write> Session<W> {
     /// A target has ended.
     pub(super) fn forget(&mut self, pid: u32) {
         if let Some(target) = self.targets.remove(&pid) {
+            self.storage.gone(target.key());
             for relay in self.relays.remove(&target, &mut self.watched) {
                 self.enricher.forget(relay);
             }

@@ -2,6 +2,7 @@
 //!
 //! `watch` and `run` differ in where their targets come from and when they end; everything in between is here.
 
+mod aftermath;
 mod answers;
 mod config;
 mod context;
@@ -11,6 +12,7 @@ mod faults;
 mod host;
 mod intake;
 mod kills;
+mod ledger;
 mod losses;
 mod managers;
 mod markers;
@@ -58,10 +60,12 @@ use crate::{
     request::Mode,
     targets::{Selectors, SignalSet},
 };
+use aftermath::Aftermath;
 use answers::Answers;
 use enrich::Enricher;
 use evidence::Evidence;
 use kills::Kills;
+use ledger::Ledger;
 use losses::Losses;
 use managers::Managers;
 use markers::Markers;
@@ -101,6 +105,9 @@ pub struct Settings {
     pub markers: Arc<[MarkerSpec]>,
     /// Where incidents are stored, when they are.
     pub store: Option<PathBuf>,
+    /// Targets are noted in the store, so that the next run knows what was alive when this one ended; what an earlier one noted is
+    /// told.
+    pub ledger: bool,
     /// Where those who are signalled may ask, when they may.
     pub socket: Option<PathBuf>,
 }
@@ -140,6 +147,7 @@ pub struct Session<W: Write> {
     evidence: Evidence,
     storage: Storage,
     answers: Answers,
+    aftermath: Aftermath,
     kills: Kills,
     losses: Losses,
 }
@@ -177,7 +185,8 @@ impl<W: Write> Session<W> {
         let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger().ok()))
             .map_err(|error| failed("waiting for the log of the kernel programs", &error))?;
         let host = host::facts().map_err(|error| failed("reading this host's identity", &error))?;
-        let storage = Storage::start(settings.store.clone());
+        let ledger = if settings.ledger { Ledger::new(&host.boot_id) } else { None };
+        let storage = Storage::start(settings.store.clone(), ledger);
         let answers = Answers::start(settings.socket.as_deref());
         let processes = Processes::new(maps.ledger, maps.lineage, config::redaction(settings.show_cmdline));
         Ok(Self {
@@ -202,6 +211,7 @@ impl<W: Write> Session<W> {
             evidence: Evidence::start(),
             storage,
             answers,
+            aftermath: Aftermath::default(),
             kills: Kills::default(),
             losses: Losses::default(),
         })
@@ -282,6 +292,7 @@ impl<W: Write> Session<W> {
         self.enricher.processes.read_all();
         if let Some(path) = &self.settings.store {
             self.storage.recall(path);
+            self.aftermath.look_back(path, self.storage.run());
         }
         memory::trim();
         memory::release_code();
@@ -296,7 +307,7 @@ impl<W: Write> Session<W> {
         let deadline = self.assembler.next_deadline();
         let now = clock::boot_ns();
         let deadline =
-            deadline.into_iter().chain(self.answers.deadline()).min();
+            deadline.into_iter().chain(self.answers.deadline()).chain(self.storage.deadline()).min();
         let patience = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(now)));
         let mut batch = Batch::default();
         tokio::select! {
@@ -307,6 +318,7 @@ impl<W: Write> Session<W> {
             () = self.managers.answer() => {}
             passed = self.diagnostics.pass_on() => passed?,
             () = self.answers.asked() => batch = self.ring.take(),
+            () = self.aftermath.learnt() => {}
             () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
                 // A death that was recorded in time must not be taken for survival.
                 batch = self.ring.take();
@@ -331,6 +343,11 @@ impl<W: Write> Session<W> {
         Ok(progress)
     }
 
+    /// The agent is awake for another reason, and may note that it is at work.
+    pub fn beat(&mut self) {
+        self.storage.beat();
+    }
+
     /// Takes in all records that are there, without waiting.
     ///
     /// # Errors
@@ -348,6 +365,7 @@ impl<W: Write> Session<W> {
         self.handle_news(news, &mut progress)?;
         self.report_timed(&mut progress)?;
         self.report_settled()?;
+        self.report_aftermath(&mut progress)?;
         self.take_records(batch.records, &mut progress)?;
         if batch.drained {
             self.notice_losses(&mut progress)?;
@@ -356,6 +374,7 @@ impl<W: Write> Session<W> {
             self.store_what_grew();
         }
         self.answer(batch.drained);
+        self.storage.note();
         Ok(progress)
     }
 }

@@ -110,7 +110,7 @@ impl<W: Write> Session<W> {
         Ok(())
     }
 
-    fn judged(&self, facts: Facts) -> Incident {
+    pub(super) fn judged(&self, facts: Facts) -> Incident {
         let verdict = verdict::judge(&facts, config::show(self.settings.show_cmdline));
         Incident { facts, verdict }
     }

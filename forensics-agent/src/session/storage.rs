@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 
 use forensics_incident::history::{History, PastEnd};
-use forensics_incident::model::{Facts, Incident, OutcomeKind, ProcessKey};
+use forensics_incident::model::{Facts, Incident, OutcomeKind, Process, ProcessKey};
 
 use super::host;
+use super::ledger::Ledger;
 use crate::host::clock;
-use crate::store::{NotStored, Retention, State, Store, StoreError, Writer};
+use crate::store::{NotStored, Retention, Run, State, Store, StoreError, Writer};
 
 /// Ends that are remembered.
 const MAX_PAST: usize = 4096;
@@ -26,16 +27,64 @@ pub(super) struct Storage {
     open: HashMap<ProcessKey, String>,
     /// Those that have grown since they were last written.
     grown: BTreeSet<ProcessKey>,
+    /// Who is watched, when that is noted.
+    ledger: Option<Ledger>,
 }
 
 impl Storage {
-    /// Begins to write to a store, when there is to be one.
-    pub(super) fn start(path: Option<PathBuf>) -> Self {
+    /// Begins to write to a store, when there is to be one. With a ledger, the targets are noted there.
+    pub(super) fn start(path: Option<PathBuf>, ledger: Option<Ledger>) -> Self {
         let started = path.map(|path| Writer::start(path, Retention::default()));
         let writer = started.and_then(|started| {
             started.inspect_err(|error| log::warn!("incidents are not stored: {error}")).ok()
         });
-        Self { writer, ..Self::default() }
+        let ledger = ledger.filter(|_| writer.is_some());
+        Self { writer, ledger, ..Self::default() }
+    }
+
+    /// The run that is noted.
+    pub(super) fn run(&self) -> Option<&Run> {
+        self.ledger.as_ref().map(Ledger::run)
+    }
+
+    /// A target has come, or become another program.
+    pub(super) fn came(&mut self, target: &Process) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.came(target);
+        }
+    }
+
+    /// A target has gone.
+    pub(super) fn gone(&mut self, target: ProcessKey) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.gone(target);
+        }
+    }
+
+    /// The agent is awake.
+    pub(super) fn beat(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.beat(clock::boot_ns());
+        }
+    }
+
+    /// When [`Self::note`] has something to do, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.ledger.as_ref().and_then(Ledger::due)
+    }
+
+    /// Notes what is due.
+    pub(super) fn note(&mut self) {
+        if let (Some(ledger), Some(writer)) = (&mut self.ledger, &self.writer) {
+            ledger.write(clock::boot_ns(), writer);
+        }
+    }
+
+    /// Forgets earlier runs, once what was put before is stored.
+    pub(super) fn forget_runs(&self, runs: Vec<String>) {
+        if let Some(writer) = &self.writer {
+            writer.forget(runs);
+        }
     }
 
     /// Reads the ends of the last day, with which those to come are compared.
@@ -112,6 +161,9 @@ impl Storage {
 
     /// Writes what is left, and returns what could not be stored.
     pub(super) fn finish(&mut self) -> Vec<NotStored> {
+        if let (Some(ledger), Some(writer)) = (&mut self.ledger, &self.writer) {
+            ledger.stop(writer);
+        }
         self.writer.take().map(Writer::finish).unwrap_or_default()
     }
 }

@@ -4,6 +4,7 @@
 //! written never stops the watching: what was not stored is told, and the next incident tries again.
 
 mod filter;
+mod ledger;
 mod place;
 mod query;
 mod retention;
@@ -24,6 +25,7 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
 pub use filter::Filter;
+pub use ledger::{MAX_TARGETS, Note, Run};
 pub use place::StorePath;
 pub use query::Found;
 pub use retention::Retention;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The format of the database (`PRAGMA user_version`).
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// The columns are what `list` and `stats` look at; the whole incident stands in `json`, as it was printed.
 const TABLES: &str = "
@@ -31,6 +31,27 @@ CREATE INDEX IF NOT EXISTS incidents_by_cause ON incidents (cause, ts);
 CREATE INDEX IF NOT EXISTS incidents_that_are_open ON incidents (id) WHERE state = 'open';
 ";
 
+/// What came with format 2: the ledger of targets, and the way from a process to its incidents.
+const LEDGER: &str = "
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY,
+    boot_id TEXT NOT NULL,
+    init_start INTEGER NOT NULL,
+    agent_pid INTEGER NOT NULL,
+    agent_start INTEGER NOT NULL,
+    seen REAL NOT NULL,
+    stopped INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS targets (
+    run TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    json TEXT NOT NULL,
+    PRIMARY KEY (run, pid, start)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS incidents_by_target ON incidents (target_pid, ts);
+";
+
 /// The format of an open database; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> Result<i64, rusqlite::Error> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -46,8 +67,12 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -512)?;
     connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
-    if version(connection)? == 0 {
+    let found = version(connection)?;
+    if found == 0 {
         connection.execute_batch(TABLES)?;
+    }
+    if found < VERSION {
+        connection.execute_batch(LEDGER)?;
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     Ok(())

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use forensics_incident::history::History;
 use forensics_incident::model::Incident;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::ledger::{self, Ledger, Note};
 use super::row::{State, Summary};
 use super::{Retention, Store, StoreError};
 use crate::host::clock;
@@ -34,10 +35,17 @@ pub struct NotStored {
 /// The thread that writes. Dropping it writes what is left.
 #[derive(Debug)]
 pub struct Writer {
-    queue: Option<SyncSender<Entry>>,
+    queue: Option<SyncSender<Work>>,
     failures: UnboundedReceiver<NotStored>,
     failed: UnboundedSender<NotStored>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What is to be written, in the order in which it was asked for.
+enum Work {
+    Incident(Box<Entry>),
+    Note(Note),
+    Forget(Vec<String>),
 }
 
 /// What is written of an incident.
@@ -55,13 +63,14 @@ impl Writer {
     /// # Errors
     /// No thread can be made.
     pub fn start(path: PathBuf, retention: Retention) -> std::io::Result<Self> {
-        let (queue, entries) = sync_channel(QUEUE);
+        let (queue, work) = sync_channel(QUEUE);
         let (failed, failures) = unbounded_channel();
         let tell = failed.clone();
-        let mut disk = Disk { path, retention, store: None, pruned: None };
+        let ledger = Ledger::default();
+        let mut disk = Disk { path, retention, store: None, pruned: None, ledger };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || disk.write_all(&entries, &tell))?;
+            .spawn(move || disk.write_all(&work, &tell))?;
         Ok(Self { queue: Some(queue), failures, failed, thread: Some(thread) })
     }
 
@@ -81,10 +90,30 @@ impl Writer {
             json,
         };
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(entry) {
+        match queue.try_send(Work::Incident(Box::new(entry))) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => refuse("the disk is slower than incidents come"),
             Err(TrySendError::Disconnected(_)) => refuse("the thread that writes has ended"),
+        }
+    }
+
+    /// Notes who is being watched. Gives the note back when it must be tried again later.
+    ///
+    /// # Errors
+    /// The disk is slower than notes come.
+    pub fn note(&self, note: Note) -> Result<(), Note> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        match queue.try_send(Work::Note(note)) {
+            Err(TrySendError::Full(Work::Note(note))) => Err(note),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets earlier runs, once what was put before is stored.
+    pub fn forget(&self, runs: Vec<String>) {
+        if let Some(queue) = &self.queue {
+            // What is not forgotten is looked at again by the next run.
+            let _ = queue.try_send(Work::Forget(runs));
         }
     }
 
@@ -124,20 +153,26 @@ struct Disk {
     /// None until it is needed, and after a failure.
     store: Option<Store>,
     pruned: Option<Instant>,
+    ledger: Ledger,
 }
 
 impl Disk {
-    fn write_all(&mut self, entries: &Receiver<Entry>, failed: &UnboundedSender<NotStored>) {
+    fn write_all(&mut self, work: &Receiver<Work>, failed: &UnboundedSender<NotStored>) {
         // It is made before the first incident, so that what is wrong with it is told at the start.
         if let Err(why) = self.open() {
             log::warn!("incidents are not stored: {why}");
         }
-        while let Ok(first) = entries.recv() {
-            let batch: Vec<Entry> =
-                std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
+        while let Ok(first) = work.recv() {
+            let batch: Vec<Work> = std::iter::once(first).chain(work.try_iter().take(BATCH - 1)).collect();
             let Err(why) = self.write(&batch) else { continue };
-            for entry in batch {
-                let _ = failed.send(NotStored { id: entry.summary.id, why: why.to_string() });
+            self.ledger.distrust();
+            for work in batch {
+                match work {
+                    Work::Incident(entry) => {
+                        let _ = failed.send(NotStored { id: entry.summary.id, why: why.to_string() });
+                    }
+                    Work::Note(_) | Work::Forget(_) => log::debug!("who is watched is not noted: {why}"),
+                }
             }
         }
     }
@@ -153,6 +188,7 @@ impl Disk {
                 opened => opened,
             };
             self.store = Some(opened?);
+            self.ledger.distrust();
         }
         // It has just been set.
         self.store.as_ref().ok_or_else(|| StoreError::Missing { path: self.path.clone() })
@@ -172,61 +208,74 @@ impl Disk {
         }
     }
 
-    fn write(&mut self, batch: &[Entry]) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &[Work]) -> Result<(), StoreError> {
         let retention = self.retention;
         let prune = self.pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY);
-        let written = self.open().and_then(|store| {
-            store.insert(batch)?;
-            if prune { store.prune(clock::unix_s(), retention).map(|_| ()) } else { Ok(()) }
-        });
+        let written = self.write_once(batch);
+        let written = match written {
+            Ok(()) if prune => {
+                self.open().and_then(|store| store.prune(clock::unix_s(), retention)).map(|_| ())
+            }
+            written => written,
+        };
         match &written {
             Ok(()) if prune => self.pruned = Some(Instant::now()),
             Ok(()) => {}
             Err(why) => {
                 // The next incident begins anew: the disk may have room again, the file be another one.
-                if why.is_damage() {
-                    self.store = None;
-                    self.put_aside(why);
-                    return self.open().and_then(|store| store.insert(batch));
-                }
                 self.store = None;
+                if why.is_damage() {
+                    self.put_aside(why);
+                    return self.write_once(batch);
+                }
             }
         }
         written
     }
-}
 
-impl Store {
-    /// Writes incidents in one transaction, which is durable when this returns.
-    fn insert(&self, batch: &[Entry]) -> Result<(), StoreError> {
-        self.sql(|connection| {
+    /// Writes everything in one transaction, which is durable when this returns.
+    fn write_once(&mut self, batch: &[Work]) -> Result<(), StoreError> {
+        self.open()?;
+        let (Some(store), ledger) = (&self.store, &mut self.ledger) else { return Ok(()) };
+        store.sql(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            let sql = "INSERT OR REPLACE INTO incidents (id, ts, state, boot_id, group_id, target, target_pid, unit, who,
-                       cause, intent, culprit, instigator, outcome, summary, json)
-                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-            let mut statement = transaction.prepare_cached(sql)?;
-            for Entry { summary, who, boot_id, group_id, json } in batch {
-                statement.execute(params![
-                    summary.id,
-                    summary.ts,
-                    summary.state.name(),
-                    boot_id,
-                    group_id,
-                    summary.target,
-                    summary.target_pid,
-                    summary.unit,
-                    who,
-                    summary.cause,
-                    summary.intent,
-                    summary.culprit,
-                    summary.instigator,
-                    summary.outcome,
-                    summary.summary,
-                    json,
-                ])?;
+            for work in batch {
+                match work {
+                    Work::Incident(entry) => insert(entry, &transaction)?,
+                    Work::Note(note) => ledger.write(note, &transaction)?,
+                    Work::Forget(runs) => ledger::forget(runs, &transaction)?,
+                }
             }
-            drop(statement);
             transaction.commit()
         })
     }
+}
+
+/// Writes an incident, in place of what was known of it before.
+fn insert(entry: &Entry, connection: &Connection) -> Result<(), rusqlite::Error> {
+    let Entry { summary, who, boot_id, group_id, json } = entry;
+    let sql =
+        "INSERT OR REPLACE INTO incidents (id, ts, state, boot_id, group_id, target, target_pid, unit, who,
+               cause, intent, culprit, instigator, outcome, summary, json)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute(params![
+        summary.id,
+        summary.ts,
+        summary.state.name(),
+        boot_id,
+        group_id,
+        summary.target,
+        summary.target_pid,
+        summary.unit,
+        who,
+        summary.cause,
+        summary.intent,
+        summary.culprit,
+        summary.instigator,
+        summary.outcome,
+        summary.summary,
+        json,
+    ])?;
+    Ok(())
 }

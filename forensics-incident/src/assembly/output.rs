@@ -86,6 +86,7 @@ impl Facts {
             history: None,
             requests: Vec::new(),
             pressure: None,
+            aftermath: None,
             kill: Kill::default(),
             markers,
             lost,

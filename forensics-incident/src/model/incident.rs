@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 
 use super::{
-    Context, KernelLog, Kill, Limits, LogLine, ManagerFacts, Marker, Outcome, Pressure, Process, Request,
-    Signal, Timing, UnitResult, Verdict,
+    Aftermath, Context, KernelLog, Kill, Limits, LogLine, ManagerFacts, Marker, Outcome, Pressure, Process,
+    Request, Signal, Timing, UnitResult, Verdict,
 };
 
 /// The schema of an incident line.
@@ -81,6 +81,9 @@ pub struct Facts {
     /// What was asked of the manager or container runtime that sent the signals, and may concern the target; oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Request>,
+    /// What is known of an end that no agent saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aftermath: Option<Aftermath>,
     /// How short of resources the target and the host were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pressure: Option<Pressure>,

@@ -3,6 +3,7 @@
 //! A field that is unknown is absent, never zero; a field that could not be read is named in
 //! [`Facts::missing`]. Times are Unix seconds (`ts`) or `CLOCK_BOOTTIME` nanoseconds (`boot_ns`).
 
+mod aftermath;
 mod context;
 mod fault;
 mod incident;
@@ -21,6 +22,7 @@ mod timing;
 mod unit_result;
 mod verdict;
 
+pub use aftermath::{Aftermath, Gap, JournalEnd, Panic};
 pub use context::{Context, ProcessSummary};
 pub use fault::{CodeLocation, FaultAccess};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};

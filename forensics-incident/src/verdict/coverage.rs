@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::model::{Cause, Facts, Incident, Mechanism, OutcomeKind, Process, Signal};
-use crate::signals::SIGTERM;
+use crate::model::{Cause, Facts, Gap, Incident, Mechanism, OutcomeKind, Process, Signal};
+use crate::signals::{SIGKILL, SIGTERM};
 
 use super::Show;
 use super::case::Case;
@@ -36,6 +36,15 @@ const fn near_miss(
 const NOT_RECORDED: [&str; 3] = ["container_stop", "systemd_oom_policy", "systemd_stop"];
 
 const NEAR_MISSES: &[NearMiss] = &[
+    near_miss("earlier_boot", "host-crash", "the host had not been started anew", |facts| {
+        facts.aftermath.iter_mut().for_each(|aftermath| aftermath.gap = Gap::Agent);
+    }),
+    near_miss("agent_gap", "agent-gap", "SIGKILL had been recorded just before", |facts| {
+        let sender = Process { pid: 4242, start_boot_ns: 1, ..Process::default() };
+        let mut kill = crate::sample::kill(0.0, SIGKILL, sender);
+        kill.ts = facts.outcome.ts - 0.5;
+        facts.signals.push(kill);
+    }),
     near_miss("survived", "survived", "it ended after all", |facts| facts.outcome.kind = OutcomeKind::Exited),
     near_miss("seccomp", "seccomp-filter", "a process sent SIGSYS", sent_by_a_stranger),
     near_miss("debugger", "tracer-that-ends", "a process sent SIGKILL", sent_by_a_stranger),

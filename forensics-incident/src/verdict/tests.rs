@@ -268,6 +268,8 @@ proptest! {
 fn the_order_of_the_rules_is_from_the_most_specific_on() {
     let names = rules::RULES.map(|rule| rule.name);
     let wanted = [
+        "earlier_boot",
+        "agent_gap",
         "survived",
         "seccomp",
         "debugger",

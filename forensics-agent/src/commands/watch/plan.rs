@@ -48,6 +48,8 @@ impl Plan {
             drain: args.drain_timeout.or(config.drain_timeout).map(commands::drain),
             markers: config.marker_specs().into(),
             store: args.store.path(),
+            // With --once, the incident that is waited for is one to come.
+            ledger: !args.once,
             socket: args.socket.path(),
         };
         Ok(Self {

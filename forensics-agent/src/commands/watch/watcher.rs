@@ -73,7 +73,10 @@ impl<'a> Watcher<'a> {
         loop {
             let progress = tokio::select! {
                 progress = self.session.step() => progress.map_err(|error| Failure::output(&error))?,
-                () = self.manager.keep_alive() => continue,
+                () = self.manager.keep_alive() => {
+                    self.session.beat();
+                    continue;
+                }
                 asked = self.signals.next() => match asked {
                     Asked::ToReload => {
                         self.reload()?;

@@ -89,6 +89,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             history: None,
             requests: Vec::new(),
             pressure: None,
+            aftermath: None,
             kill: Default::default(),
             markers: Vec::new(),
             lost: Lost { records: 0 },

@@ -1,8 +1,10 @@
 //! The rules, one file per cause, in the order in which they are asked.
 
+mod agent_gap;
 mod container_stop;
 mod crash;
 mod debugger;
+mod earlier_boot;
 mod exit;
 mod external_kill;
 mod host_shutdown;
@@ -56,10 +58,12 @@ macro_rules! rules {
     };
 }
 
-/// From the most specific to the plainest. Deaths that only the kernel log or a tracer explains come before the one
+/// From the most specific to the plainest. What no agent saw is told from what the next one found. Deaths that only the kernel log or a tracer explains come before the one
 /// that names no cause; the others go by the decisive signal, and an exit without one is nobody's act but its own.
 /// What a manager did for a reason that it tells comes before what a marker announced.
-pub(super) const RULES: [Rule; 32] = rules![
+pub(super) const RULES: [Rule; 34] = rules![
+    earlier_boot,
+    agent_gap,
     survived,
     seccomp,
     debugger,
