@@ -153,8 +153,14 @@ pub(crate) fn units_by_pattern() -> Result<()> {
     ensure!(targets(agent.ready())? == HashSet::from([u64::from(first)]), agent.ready().fault("not it"));
     machine.service("u-pattern-2", &["ExecStart=/bin/sleep 1009"])?;
     machine.service("u-pattern-3", &["ExecStart=/bin/sleep 1010"])?;
+    // Nobody named it, so nobody waits for it to have done its work.
+    machine.service("u-pattern-1-job", &["Type=oneshot", "ExecStart=/bin/true"])?;
+    machine.unit("u-pattern-1-bad", "", &["Type=oneshot", "ExecStart=/bin/sh -c 'exit 3'"])?;
+    machine.sh("! systemctl start u-pattern-1-bad")?;
+    let failed = agent.find_incident(|incident| incident.at("target.unit") == "u-pattern-1-bad.service")?;
+    failed.expect_exited(3)?;
     machine.sh("systemctl kill -s KILL u-other u-pattern-3 u-pattern-2 u-pattern-1")?;
-    let mut told = Vec::new();
+    let mut told = vec![failed];
     for unit in ["u-pattern-2.service", "u-pattern-1.service"] {
         let incident = agent.find_incident(|incident| incident.at("target.unit") == unit)?;
         incident.expect_killed(9)?;

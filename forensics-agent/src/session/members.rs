@@ -67,10 +67,17 @@ impl Members {
     }
 }
 
-/// Whether an end concerns those who watch the unit as a whole: a worker that has done its work does not.
-pub(super) fn concerns(closed: &Closed, standing: Option<Standing>) -> bool {
+/// Whether an end concerns those who watch the unit as a whole: a worker that has done its work does not. Neither does what a
+/// manager started that has done its work well, when only a pattern names the unit: most of what runs on a host ends so, as
+/// jobs of timers do, or the commands that start and reload a service.
+pub(super) fn concerns(closed: &Closed, standing: Option<Standing>, places: &Places) -> bool {
     let by_itself = closed.outcome.kind == OutcomeKind::Exited && closed.decisive.is_none();
-    standing != Some(Standing::Worker) || !by_itself
+    let is_named = || closed.target.cgroup.as_deref().is_none_or(|path| places.are_named(path));
+    match standing {
+        Some(Standing::Worker) => !by_itself,
+        Some(Standing::Top) => !by_itself || closed.outcome.exit_code != Some(0) || is_named(),
+        None => true,
+    }
 }
 
 impl<W: Write> Session<W> {

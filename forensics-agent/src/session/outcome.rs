@@ -32,7 +32,7 @@ impl<W: Write> Session<W> {
                 }
                 Output::Closed(closed) => {
                     let standing = self.members.get(closed.target.key());
-                    if !members::concerns(&closed, standing) {
+                    if !members::concerns(&closed, standing, &self.members.places) {
                         continue;
                     }
                     let decisive = closed.decisive;

@@ -133,6 +133,13 @@ impl Places {
         &self.cgroups
     }
 
+    /// True when it is not by a pattern alone that the processes of a cgroup are targets.
+    pub(super) fn are_named(&self, path: &str) -> bool {
+        let by_path = |hierarchy| self.cgroups.iter().any(|selector| selector.selects(hierarchy, path));
+        self.units.iter().any(|unit| unit.is_plain() && unit.selects(path))
+            || self.slots.iter().any(|(_, hierarchy)| by_path(hierarchy))
+    }
+
     /// Looks for the cgroups that are there now.
     pub(super) fn search(&mut self) {
         for (slot, hierarchy) in self.slots.iter() {
