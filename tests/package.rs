@@ -29,9 +29,14 @@ fn machine() -> Result<(&'static Machine, String)> {
     Ok((machine, package.display().to_string()))
 }
 
-/// A configuration that names services by their executable's arguments.
+/// The main process of a service, which is called as the service is.
+fn main_process(name: &str) -> String {
+    format!("ExecStart=@/bin/sleep {name} 1000")
+}
+
+/// A configuration that names services by their command lines.
 fn watching(names: &[&str]) -> String {
-    let patterns: Vec<String> = names.iter().map(|name| format!("'^/bin/sleep 1000 {name}$'")).collect();
+    let patterns: Vec<String> = names.iter().map(|name| format!("'^{name} 1000$'")).collect();
     format!("journald = true\n[targets]\nmatch = [{}]\n", patterns.join(", "))
 }
 
@@ -66,9 +71,14 @@ impl Scene {
 
     /// Kills a service's process and waits for the entry in the journal.
     fn expect_explained(&self, name: &str) -> Result<Record> {
-        let pid = self.machine.service(name, &[&format!("ExecStart=/bin/sleep 1000 {name}")])?;
+        let pid = self.machine.service(name, &[&main_process(name)])?;
         // Only when it has been looked at, so that its unit is known.
         self.machine.until(&format!("systemctl is-active {name}"))?;
+        self.expect_kill_explained(name, pid)
+    }
+
+    /// The same of a service that runs.
+    fn expect_kill_explained(&self, name: &str, pid: u32) -> Result<Record> {
         self.sh(&format!("bash -c 'exec -a phantom bash -c \"kill -9 {pid}; :\"'"))?;
         let matches = format!("FORENSICS_CAUSE=external-kill FORENSICS_TARGET_PID={pid}");
         self.machine.until(&format!("journalctl -q --sync; journalctl -q -o json {matches} | grep -q ."))?;
@@ -78,7 +88,7 @@ impl Scene {
             ("FORENSICS_OUTCOME", "killed"),
             ("FORENSICS_SIGNAL", "SIGKILL"),
             ("FORENSICS_TARGET_UNIT", &format!("{name}.service")),
-            ("FORENSICS_TARGET_CMDLINE", &format!("/bin/sleep 1000 {name}")),
+            ("FORENSICS_TARGET_CMDLINE", &format!("{name} 1000")),
             ("OBJECT_SYSTEMD_UNIT", &format!("{name}.service")),
             ("MESSAGE_ID", "0e8295d7567d47f2917f8348fd3ffbd0"),
             ("_SYSTEMD_UNIT", "forensics-agent.service"),
@@ -116,6 +126,7 @@ fn from_installation_to_removal() -> Result<()> {
 }
 
 fn install(scene: &Scene, package: &str) -> Result<()> {
+    let earlier = scene.machine.service("p-earlier", &[&main_process("p-earlier")])?;
     scene.dpkg(&format!("DEBIAN_FRONTEND=noninteractive dpkg --install {package}"))?;
     scene.sh("systemctl is-active forensics-agent && systemctl is-enabled forensics-agent")?;
     let status = scene.sh("systemctl show --value -p StatusText forensics-agent")?;
@@ -137,7 +148,10 @@ fn install(scene: &Scene, package: &str) -> Result<()> {
     ] {
         ensure!(files.lines().any(|listed| listed == file), "{file} is not among {files}");
     }
-    scene.sh("dpkg --verify forensics-agent").map(drop)
+    scene.sh("dpkg --verify forensics-agent")?;
+    // Nobody has configured anything.
+    scene.expect_kill_explained("p-earlier", earlier)?;
+    scene.expect_explained("p-later").map(drop)
 }
 
 fn explained_reloaded_restarted(scene: &Scene) -> Result<()> {
