@@ -139,11 +139,18 @@ def bpf_program():
     ready(victim)
     go()
     program = f'tracepoint:syscalls:sys_enter_getpriority /pid == {victim}/ {{ signal("KILL"); exit(); }}'
-    # The tracing file system may not be mounted here, and nobody else is to see it.
-    script = "mount --make-rprivate / && mount -t debugfs none /sys/kernel/debug && exec timeout 60 \"$@\""
+    # Where the tracing file system is not mounted, nobody else is to see it.
+    script = (
+        "mount --make-rprivate / && "
+        "{ test -d /sys/kernel/debug/tracing/events || mount -t debugfs none /sys/kernel/debug; } && "
+        "exec timeout 60 \"$@\""
+    )
     tracer = start("unshare", "--mount", "sh", "-c", script, "sh", "bpftrace", "--unsafe", "-e", program, stdout=2)
     # Nobody can tell from the signal; whoever holds the only program that can send one may be blamed for it.
-    truth(0, 0, child_called("bpftrace", tracer.pid))
+    sender = child_called("bpftrace", tracer.pid)
+    if not sender:
+        raise ChildProcessError("bpftrace did not start")
+    truth(0, 0, sender)
     wait(tracer.pid)
 
 
