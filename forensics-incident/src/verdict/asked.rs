@@ -216,9 +216,12 @@ impl<'a> Asked<'a> {
         said
     }
 
-    /// The cause by what was asked for alone.
+    /// The cause by what was asked for alone. What logind stops of its own accord is what a session or a user leaves behind
+    /// (`session_stop_scope()`, `user_stop_service()` in systemd's `src/login`).
     pub(super) fn cause(&self) -> Cause {
+        let of_itself = self.before.is_none() && is_login_manager(&self.request.process);
         match (self.request.recipient, self.before.unwrap_or(self.request).act()) {
+            (_, Act::Stop) if of_itself => Cause::SessionEnd,
             (Recipient::Docker | Recipient::Podman, _) => Cause::ContainerStop,
             (_, Act::Shutdown) => Cause::HostShutdown,
             (_, Act::Isolate) => Cause::SystemdDependency,

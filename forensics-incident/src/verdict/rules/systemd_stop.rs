@@ -1,4 +1,4 @@
-use crate::model::{Act, Intent, Verdict};
+use crate::model::{Act, Cause, Intent, Verdict};
 
 use super::super::asked::asked;
 use super::super::case::{Case, quote, verdict};
@@ -24,7 +24,12 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
         (false, _) => format!("{} from {by}", case.ended_by(signal)),
     };
     let summary = format!("{name} {what} because {}.", asked.sentence(case));
-    let mut verdict = verdict(asked.cause(), Intent::Deliberate, asked.confidence(), summary);
+    // Nobody wants in particular that a session ends which has come to its end.
+    let intent = match (asked.cause(), asked.culprit()) {
+        (Cause::SessionEnd, None) => Intent::Automatic,
+        _ => Intent::Deliberate,
+    };
+    let mut verdict = verdict(asked.cause(), intent, asked.confidence(), summary);
     verdict.culprit = asked.culprit().cloned();
     verdict.instigator = Some(asked.instigator(case));
     verdict.chain = asked.chain(case);
@@ -41,7 +46,7 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Cause, Concern, Confidence, Facts, Process, Recipient, Request, Signal};
+    use crate::model::{Concern, Confidence, Facts, Process, Recipient, Request, Signal};
     use crate::sample::{exited, kill, killed, nginx, process, request, systemd, under};
     use crate::signals::{SIGABRT, SIGHUP, SIGKILL, SIGTERM};
     use crate::verdict::{Show, judge};
@@ -213,6 +218,7 @@ mod tests {
         assert_eq!((verdict.cause, verdict.culprit), (Cause::SessionEnd, Some(loginctl)));
         // Of its own accord.
         let verdict = judged(vec![to_manager]);
+        assert_eq!((verdict.cause, verdict.intent), (Cause::SessionEnd, Intent::Automatic));
         assert_eq!(verdict.culprit, None);
         assert_eq!(verdict.instigator.map(|instigator| instigator.process), Some(logind));
     }
