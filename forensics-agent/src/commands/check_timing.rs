@@ -1,6 +1,7 @@
 //! `check-timing`: does the unit's stop timeout leave the service time to drain?
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -8,6 +9,9 @@ use crate::host::systemd::check;
 use crate::host::systemd::timing::Wanted;
 use crate::host::systemd::unit::{Scope, UnitPath, unit_of_cgroup};
 use crate::report::timing::TimingReport;
+
+/// How long the managers may take. Nothing but the answer is waited for here.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checks that systemd gives a service enough time to drain before it kills it.
 ///
@@ -83,7 +87,7 @@ impl CheckError {
 pub async fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<u8, CheckError> {
     let place = place(args)?;
     let wanted = Wanted { drain: args.drain_timeout, headroom: args.headroom };
-    let (alignment, properties) = check::check(&place, args.pid, wanted).await?;
+    let (alignment, properties) = check::check(&place, args.pid, wanted, PATIENCE).await?;
     let report = TimingReport::new(&place, &alignment, &properties);
     if json {
         report.write_json(out)?;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::host::systemd::{
     check::check,
+    manager::PATIENCE,
     timing::Wanted,
     unit::{UnitPath, unit_of_path},
 };
@@ -38,7 +39,7 @@ impl Timings {
         }
         let (path, pid) = (path.clone(), target.pid);
         self.asking.spawn(async move {
-            let checked = check(&place, Some(pid), wanted).await;
+            let checked = check(&place, Some(pid), wanted, PATIENCE).await;
             let timing = checked
                 .inspect_err(|error| log::info!("the stop timing of {} is not known: {error}", place.unit))
                 .map(|(alignment, _)| alignment.timing);

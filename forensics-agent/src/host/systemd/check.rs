@@ -1,5 +1,7 @@
 //! Asks the managers about a unit and compares what they say with what its service wants.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::manager::{self, ManagerError};
@@ -18,7 +20,7 @@ pub enum CheckError {
     Manager(#[from] ManagerError),
 }
 
-/// Asks and compares; takes 2 s at most. `pid` is the process that wants to drain, when it is known.
+/// Asks and compares; takes `patience` at most. `pid` is the process that wants to drain, when it is known.
 ///
 /// # Errors
 /// [`CheckError`]
@@ -26,6 +28,7 @@ pub async fn check(
     place: &UnitPath,
     pid: Option<u32>,
     wanted: Wanted,
+    patience: Duration,
 ) -> Result<(Alignment, Properties), CheckError> {
     if !place.is_service() {
         return Err(CannotTell::NotAService(place.unit.clone()).into());
@@ -33,11 +36,12 @@ pub async fn check(
     // Both at once, so that one that does not answer costs no more than the patience for one.
     let manager_unit = async {
         match &place.user_manager_unit {
-            Some(unit) => manager::properties(Scope::System, unit).await.ok(),
+            Some(unit) => manager::properties(Scope::System, unit, patience).await.ok(),
             None => None,
         }
     };
-    let (properties, manager) = tokio::join!(manager::properties(place.scope, &place.unit), manager_unit);
+    let own = manager::properties(place.scope, &place.unit, patience);
+    let (properties, manager) = tokio::join!(own, manager_unit);
     let properties = properties?;
     let alignment = align(place, &properties, manager.as_ref(), pid, wanted)?;
     Ok((alignment, properties))

@@ -17,7 +17,7 @@ use super::properties::{NAMES, Properties};
 use super::unit::Scope;
 use crate::host::tool;
 
-/// How long all questions about one unit may take together.
+/// How long all questions about one unit may take together while an incident waits for the answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the bus gets of that at most, so that one that never answers leaves time for `systemctl`.
@@ -46,9 +46,9 @@ pub enum ManagerError {
 }
 
 /// What the manager says of how a unit is stopped: the properties [`NAMES`]. It loads the unit when it has not yet, as
-/// `systemctl show` does, and changes nothing else. Takes [`PATIENCE`] at most.
-pub async fn properties(scope: Scope, unit: &str) -> Result<Properties, ManagerError> {
-    properties_of(scope, unit, &NAMES).await
+/// `systemctl show` does, and changes nothing else. Takes `patience` at most.
+pub async fn properties(scope: Scope, unit: &str, patience: Duration) -> Result<Properties, ManagerError> {
+    properties_of(scope, unit, &NAMES, patience).await
 }
 
 /// The same, of the properties with these names.
@@ -56,11 +56,12 @@ pub async fn properties_of(
     scope: Scope,
     unit: &str,
     names: &[&'static str],
+    patience: Duration,
 ) -> Result<Properties, ManagerError> {
     let no_answer = |why: String| ManagerError::NoAnswer { unit: unit.to_owned(), scope: scope.name(), why };
-    match tokio::time::timeout(PATIENCE, ask(scope, unit, names)).await {
+    match tokio::time::timeout(patience, ask(scope, unit, names)).await {
         Ok(answer) => answer.map_err(no_answer),
-        Err(_) => Err(no_answer(format!("it took longer than {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(no_answer(format!("it took longer than {} s", patience.as_secs()))),
     }
 }
 

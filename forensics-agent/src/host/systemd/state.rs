@@ -44,7 +44,7 @@ const MAX_LIST: usize = 32;
 /// # Errors
 /// The manager does not answer.
 pub async fn state(place: &UnitPath) -> Result<UnitState, ManagerError> {
-    manager::properties_of(place.scope, &place.unit, &NAMES).await.map(|said| of(&said))
+    manager::properties_of(place.scope, &place.unit, &NAMES, manager::PATIENCE).await.map(|said| of(&said))
 }
 
 fn of(said: &Properties) -> UnitState {

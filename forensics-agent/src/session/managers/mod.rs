@@ -168,10 +168,7 @@ impl Managers {
                 let facts = at.and_then(|at| self.followed.remove(at));
                 if let (Some(mut facts), Some(said)) = (facts, said) {
                     said.add_to(&mut facts);
-                    // A unit that runs on without the target is no news.
-                    if facts.unit_result.is_some() {
-                        self.settled.push((facts, said.residual));
-                    }
+                    self.settled.push((facts, said.residual));
                 }
             }
             // It panicked, and its incident is lost with it: nobody may wait for that.
@@ -220,11 +217,14 @@ impl Managers {
 impl Said {
     fn add_to(&self, facts: &mut Facts) {
         let Self { manager, log, missing, residual: _ } = self;
+        // What was missing before may be there now.
         if manager.is_some() {
             facts.manager.clone_from(manager);
+            facts.missing.retain(|one| one.field.split('.').next() != Some("manager"));
         }
         if !log.is_empty() {
             facts.unit_log.clone_from(log);
+            facts.missing.retain(|one| one.field != "unit_log");
         }
         for missing in missing {
             if !facts.missing.contains(missing) {

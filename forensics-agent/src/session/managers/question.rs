@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Said, came::Came, missing, need::is_of_manager};
 use crate::host::{
     cgroup, clock,
-    journal::{self, Ended},
+    journal::{self, Ended, JournalError},
     systemd::{
         linger,
         state::state,
@@ -31,6 +31,11 @@ const PATIENCE_FOR_CUE: Duration = Duration::from_millis(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long that may take, besides the pause before a restart.
 const SETTLE_FOR: Duration = Duration::from_secs(120);
+/// A journal that did not answer in time may still have what explains an end: so long it is asked again.
+const ASK_AGAIN_FOR: Duration = Duration::from_secs(30);
+/// The word of a manager that did not give it in time is told as soon as it is there, so long after the incident, even though
+/// the unit has not settled, as one never does whose manager is gone.
+const OWED_AFTER: Duration = Duration::from_secs(5);
 /// The longest pause before a restart that is waited for.
 const MAX_RESTART_DELAY_S: f64 = 600.0;
 /// A unit that another one takes down may wait this long for its turn after the request, seconds.
@@ -90,22 +95,36 @@ impl Question {
         said
     }
 
+    /// True when the manager must speak, and has not.
+    fn is_owed(&self) -> bool {
+        self.facts.manager.is_none() && self.facts.signals.iter().any(is_of_manager)
+    }
+
     /// Looks, ever more rarely, until the manager has made up its mind. None when it does not in any reasonable time.
     pub(super) async fn settled(mut self) -> Option<Said> {
+        let started = Instant::now();
+        let is_owed = self.is_owed();
         let delay = self.came.state().and_then(|state| state.restart_delay).and_then(Timeout::seconds);
         let delay = Duration::from_secs_f64(delay.unwrap_or_default().clamp(0.0, MAX_RESTART_DELAY_S));
-        let deadline = Instant::now() + SETTLE_FOR + delay;
+        let deadline = started + SETTLE_FOR + delay;
         let mut pause = FIRST_PAUSE;
         let mut said = Said::default();
         while Instant::now() < deadline {
             sleep(pause).await;
             pause *= 2;
-            self.look(&mut said).await;
-            if unit_result::is_settled(&self.facts) {
+            let is_late = self.look(&mut said).await;
+            let elapsed = started.elapsed();
+            let has_settled = unit_result::is_settled(&self.facts) && (!is_late || elapsed >= ASK_AGAIN_FOR);
+            let has_spoken = is_owed && elapsed >= OWED_AFTER && self.is_enough(&said, elapsed);
+            if has_settled || has_spoken {
                 self.last_words(&mut said).await;
-                said.residual = match unit_result::of(&self.facts)?.restarted {
-                    true => Vec::new(),
-                    false => cgroup::processes(self.facts.target.cgroup.as_deref()?),
+                said.residual = match unit_result::of(&self.facts) {
+                    Some(result) if !result.restarted => {
+                        cgroup::processes(self.facts.target.cgroup.as_deref()?)
+                    }
+                    // A unit that runs on without the target is no news.
+                    None if !is_owed => return None,
+                    Some(_) | None => Vec::new(),
                 };
                 return Some(said);
             }
@@ -113,8 +132,8 @@ impl Question {
         None
     }
 
-    /// One look at the manager and at the journal.
-    async fn look(&mut self, said: &mut Said) {
+    /// One look at the manager and at the journal. True when the journal did not answer in time.
+    async fn look(&mut self, said: &mut Said) -> bool {
         // It is never closed.
         let _turn = self.looks.acquire().await;
         let since = self.begun - LEAD_S;
@@ -123,6 +142,7 @@ impl Question {
         // On which units this one hangs changes little; a manager that is busy tells it late.
         let hangs_on = self.came.state().or(after.as_ref().ok());
         let messages = journal::messages(&self.place, since..self.begun, hangs_on).await;
+        let is_late = matches!(messages, Err(JournalError::Overdue));
         said.missing.clear();
         let messages = messages.unwrap_or_else(|error| {
             said.missing.push(missing("manager.messages", &error.to_string()));
@@ -143,6 +163,7 @@ impl Question {
         };
         self.facts.manager = Some(manager.clone());
         said.manager = Some(manager);
+        is_late
     }
 
     async fn last_words(&self, said: &mut Said) {
