@@ -89,6 +89,21 @@ impl Agent {
         self.find(wanted, PATIENCE).map_err(|why| self.fault(why.context(format!("no incident of {pid}"))))
     }
 
+    /// The incident of a target, with the word of its manager: that of one which is too busy comes in an update.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub fn explained_incident_of(&mut self, pid: u32) -> Result<Record> {
+        let first = self.incident_of(pid)?;
+        let is_owed = first.list("missing")?.iter().any(|missing| missing["field"] == "manager");
+        if !is_owed {
+            return Ok(first);
+        }
+        let update = self.incident_of(pid)?;
+        update.expect("id", first.text("id")?)?;
+        Ok(update)
+    }
+
     /// The incident that is wanted; other lines are kept.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::process::wait;
-use crate::{Finished, PATIENCE, Skip, agent_program, needs_program, needs_root, output};
+use crate::process::{output_within, wait};
+use crate::{Finished, PATIENCE, Skip, agent_program, needs_program, needs_root};
 use container::Container;
 
 /// Set to 1 where the tests may make units, users and mounts of the system that they run on: it is thrown away afterwards.
@@ -127,7 +127,16 @@ impl Machine {
     /// # Errors
     /// When it fails.
     pub fn sh(&self, script: &str) -> Result<String> {
-        let Finished { status, stdout, stderr } = output(self.inside("sh").args(["-c", script]))?;
+        self.sh_within(script, PATIENCE)
+    }
+
+    /// The same, for a script that an emulated machine takes its time for.
+    ///
+    /// # Errors
+    /// When it fails, or is still running then.
+    pub fn sh_within(&self, script: &str, patience: Duration) -> Result<String> {
+        let mut command = self.inside("sh");
+        let Finished { status, stdout, stderr } = output_within(command.args(["-c", script]), patience)?;
         ensure!(status.success(), "{script:?} in the machine: {status}, {stdout:?}, {stderr:?}");
         Ok(stdout.trim_end().to_owned())
     }

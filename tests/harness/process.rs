@@ -67,11 +67,19 @@ pub struct Finished {
 /// # Errors
 /// When it cannot be started, or is still alive after [`PATIENCE`].
 pub fn output(command: &mut Command) -> Result<Finished> {
+    output_within(command, PATIENCE)
+}
+
+/// The same, with a patience of its own.
+///
+/// # Errors
+/// As [`output`].
+pub(crate) fn output_within(command: &mut Command, patience: Duration) -> Result<Finished> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);
-    let status = wait(&mut child, PATIENCE);
+    let status = wait(&mut child, patience);
     put_down(&mut child);
     let text = |reader: Option<std::thread::JoinHandle<String>>| {
         reader.and_then(|reader| reader.join().ok()).unwrap_or_default()

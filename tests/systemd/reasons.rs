@@ -43,7 +43,7 @@ fn end_of(unit: &str, setting: &str) -> Result<Record> {
     let pid = machine.host_pid(inner)?;
     let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
     machine.sh(&format!("touch /run/{unit}-go"))?;
-    let incident = agent.incident_of(pid)?;
+    let incident = agent.explained_incident_of(pid)?;
     incident.expect("target.unit", format!("{unit}.service"))?;
     agent.stop()?;
     Ok(incident)
@@ -56,7 +56,7 @@ pub(crate) fn stop_that_took_too_long() -> Result<()> {
     let arguments = ["--pid", &pid.to_string(), "--drain-timeout", "5"];
     let mut agent = Agent::start(machine.agent_beside(), &arguments)?;
     machine.sh("systemctl stop r-slow")?;
-    let incident = agent.incident_of(pid)?;
+    let incident = agent.explained_incident_of(pid)?;
     incident.expect_killed(9)?;
     expect_reason(&incident, "systemd-stop-timeout", "certain")?;
     incident.expect_part("verdict.summary", "as long as TimeoutStopSec=2 s allows")?;
@@ -101,14 +101,14 @@ pub(crate) fn rest_of_a_unit_without_memory() -> Result<()> {
         let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
         machine.sh(&format!("touch /run/{name}-go"))?;
         if name == "r-memory-stop" {
-            let incident = agent.incident_of(pid)?;
+            let incident = agent.explained_incident_of(pid)?;
             incident.expect_killed(15)?;
             expect_reason(&incident, "systemd-oom-policy", "certain")?;
             incident.expect_part("verdict.summary", "OOMPolicy=stop ends the rest")?;
         } else {
             machine.until(&format!("journalctl -u {name} | grep -q 'OOM killer'"))?;
             machine.sh(&format!("systemctl stop {name}"))?;
-            let incident = agent.incident_of(pid)?;
+            let incident = agent.explained_incident_of(pid)?;
             let cause = incident.text("verdict.cause")?;
             ensure!(
                 cause != "systemd-oom-policy" && cause != "oom",
@@ -156,7 +156,7 @@ pub(crate) fn units_that_hang_together() -> Result<()> {
         let pid = machine.host_pid(inner)?;
         let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
         machine.sh(&format!("systemctl {act}"))?;
-        let incident = agent.incident_of(pid)?;
+        let incident = agent.explained_incident_of(pid)?;
         incident.expect("verdict.cause", "systemd-dependency")?;
         incident.expect_part("verdict.summary", &format!("because `{base}.service`"))?;
         incident.expect_part("verdict.summary", words)?;
@@ -177,7 +177,7 @@ pub(crate) fn unit_whose_support_ended() -> Result<()> {
     let pid = machine.host_pid(machine.sh("systemctl show --value -p MainPID r-held")?.parse()?)?;
     let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
     machine.sh("systemctl show --value -p MainPID r-support | xargs kill -9")?;
-    let incident = agent.incident_of(pid)?;
+    let incident = agent.explained_incident_of(pid)?;
     expect_reason(&incident, "systemd-dependency", "likely")?;
     incident.expect_part("verdict.summary", "because `r-support.service` ended by itself")?;
     agent.stop().map(drop)
@@ -195,7 +195,7 @@ pub(crate) fn user_manager_that_ended() -> Result<()> {
     let pid = machine.host_pid(inner)?;
     let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
     machine.sh("loginctl disable-linger bob; systemctl stop user@1071.service")?;
-    let incident = agent.incident_of(pid)?;
+    let incident = agent.explained_incident_of(pid)?;
     incident.expect("manager.scope", "user")?;
     expect_reason(&incident, "session-end", "likely")?;
     incident.expect_part("verdict.summary", "the manager of its user (`user@1071.service`) ended")?;

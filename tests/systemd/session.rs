@@ -10,12 +10,12 @@ use serde_json::Value;
 /// With `KillUserProcesses=yes`, what a user left in the background ends with the session.
 pub(crate) fn processes_of_a_session_that_ends() -> Result<()> {
     let machine = Machine::get()?;
-    machine.sh("id bob || useradd --create-home bob")?;
+    machine.sh("id dora || useradd --create-home --uid 1073 dora")?;
     machine.write("/etc/systemd/logind.conf.d/kill.conf", "[Login]\nKillUserProcesses=yes\n")?;
     machine.sh("systemctl restart systemd-logind")?;
     // The shell of the session lasts as long as its standard input.
     let mut login = machine.inside("su");
-    login.args(["--login", "bob", "--command", "sleep 1000 & echo $!; read -r gate"]);
+    login.args(["--login", "dora", "--command", "sleep 1000 & echo $!; read -r gate"]);
     let mut login = login.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
     BufReader::new(login.stdout.take().context("no output")?).read_line(&mut line)?;
@@ -27,7 +27,7 @@ pub(crate) fn processes_of_a_session_that_ends() -> Result<()> {
     let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
     drop(login.stdin.take());
     wait(&mut login, PATIENCE)?;
-    let incident = agent.incident_of(pid)?;
+    let incident = agent.explained_incident_of(pid)?;
     incident.expect("signals.0.sender.name", "systemd")?;
     ensure!(
         incident.text("target.unit")?.starts_with("session-"),

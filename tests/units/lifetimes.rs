@@ -21,7 +21,7 @@ pub(crate) fn twenty_restarts_in_a_row() -> Result<()> {
          while main=$(systemctl show --value -p MainPID u-restarts); [ $main = 0 -o $main = $last ]; do :; done; \
          kill -9 $main; echo $main; last=$main; done; systemctl stop u-restarts"
     );
-    let killed = machine.sh(&script)?;
+    let killed = machine.sh_within(&script, 5 * PATIENCE)?;
     let killed: Vec<u64> =
         killed.lines().map(str::parse).collect::<Result<_, _>>().context(killed.clone())?;
     ensure!(killed.len() == RESTARTS, "{killed:?}");

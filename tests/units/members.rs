@@ -171,15 +171,15 @@ pub(crate) fn units_by_pattern() -> Result<()> {
 
 pub(crate) fn unit_of_a_user() -> Result<()> {
     let machine = Machine::get()?;
-    machine.sh("id bob || useradd --create-home --uid 1001 bob; loginctl enable-linger bob")?;
-    machine.until("systemctl is-active user@1001.service")?;
-    let path = "/home/bob/.config/systemd/user/u-gw.service";
+    machine.sh("id carol || useradd --create-home --uid 1072 carol; loginctl enable-linger carol")?;
+    machine.until("systemctl is-active user@1072.service")?;
+    let path = "/home/carol/.config/systemd/user/u-gw.service";
     machine.write(path, "[Service]\nExecStart=/bin/sleep 1011\n")?;
     let systemctl = |verb: &str| {
-        machine.sh(&format!("runuser -u bob -- env XDG_RUNTIME_DIR=/run/user/1001 systemctl --user {verb}"))
+        machine.sh(&format!("runuser -u carol -- env XDG_RUNTIME_DIR=/run/user/1072 systemctl --user {verb}"))
     };
     systemctl("daemon-reload")?;
-    let mut agent = Agent::start(machine.agent_beside(), &["--user-unit", "u-gw", "--uid", "1001"])?;
+    let mut agent = Agent::start(machine.agent_beside(), &["--user-unit", "u-gw", "--uid", "1072"])?;
     agent.ready().expect("targets", serde_json::json!([]))?;
     systemctl("start u-gw")?;
     let inner = systemctl("show --value -p MainPID u-gw")?.parse()?;
@@ -187,7 +187,7 @@ pub(crate) fn unit_of_a_user() -> Result<()> {
     machine.sh(&format!("kill -9 {inner}"))?;
     let incident = agent.incident_of(pid)?;
     incident.expect("target.unit", "u-gw.service")?;
-    incident.expect("target.uid", 1001)?;
+    incident.expect("target.uid", 1072)?;
     incident.expect_killed(9)?;
     agent.stop().map(drop)
 }
