@@ -226,6 +226,15 @@ impl Machine {
         }
     }
 
+    /// Makes a user, unless there is one of that name. Tests may do so at once.
+    ///
+    /// # Errors
+    /// As `useradd`.
+    pub fn user(&self, name: &str, uid: u32) -> Result<()> {
+        let make = format!("id {name} || useradd --create-home --shell /bin/bash --uid {uid} {name}");
+        self.sh(&format!("flock /run/users.lock sh -c '{make}'")).map(drop)
+    }
+
     /// Waits until a script in the machine succeeds.
     ///
     /// # Errors

@@ -1,45 +1,60 @@
 //! Who asked systemd: the request behind a stop, by whatever way it comes.
 
-use anyhow::{Result, ensure};
-use harness::{Agent, Machine, Record};
+use anyhow::{Result, bail, ensure};
+use harness::{Agent, Machine, PATIENCE, Record, Skip, wait};
 
 const PLAIN: &str = "ExecStart=/bin/sleep 1000";
 
 /// A service, and the agent that watches it.
-struct Scene {
-    machine: &'static Machine,
+pub(crate) struct Scene {
+    pub(crate) machine: &'static Machine,
     pid: u32,
     agent: Agent,
 }
 
 impl Scene {
-    fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         Self::with(name, &[PLAIN], "auto")
     }
 
     fn with(name: &str, lines: &[&str], mode: &str) -> Result<Self> {
         let machine = Machine::get()?;
-        let pid = machine.host_pid(machine.service(name, lines)?)?;
+        Self::of(machine, machine.service(name, lines)?, mode)
+    }
+
+    /// Of a process that runs, as the machine counts.
+    pub(crate) fn of(machine: &'static Machine, inner: u32, mode: &str) -> Result<Self> {
+        let pid = machine.host_pid(inner)?;
         let arguments = ["--pid", &pid.to_string(), "--instigator", mode];
         let agent = Agent::start(machine.agent_beside(), &arguments)?;
         Ok(Self { machine, pid, agent })
     }
 
-    /// The incident, which is to be somebody's doing by way of systemd.
-    fn stopped(mut self) -> Result<Record> {
+    /// The incident, which is to be somebody's doing by way of systemd: certain when the request can be seen.
+    fn stopped(self) -> Result<Record> {
+        let seen = self.sees();
+        let incident = self.told()?;
+        incident.expect("verdict.confidence", if seen { "certain" } else { "likely" })?;
+        incident.expect("verdict.instigator.inside_target", false)?;
+        Ok(incident)
+    }
+
+    /// True when requests are seen here, and not only the commands that make them.
+    pub(crate) fn sees(&self) -> bool {
+        self.agent.ready().at("instigator") != "exec"
+    }
+
+    /// The incident, which is to be a stop that somebody asked for.
+    pub(crate) fn told(mut self) -> Result<Record> {
         let incident = self.agent.incident_of(self.pid)?;
         incident.expect("verdict.cause", "systemd-stop")?;
-        let seen = self.agent.ready().text("instigator")? != "exec";
-        let confidence = if seen { "certain" } else { "likely" };
-        incident.expect("verdict.confidence", confidence)?;
-        incident.expect("verdict.instigator.inside_target", false)?;
         self.agent.stop()?;
         Ok(incident)
     }
 }
 
 /// The last words of the instigator's command line.
-fn expect_asker(incident: &Record, cmdline: &str, request: &str) -> Result<()> {
+pub(crate) fn expect_asker(incident: &Record, cmdline: &str, request: &str) -> Result<()> {
     let asker = incident.text("verdict.instigator.process.cmdline")?;
     ensure!(asker.ends_with(cmdline), incident.fault(format!("{asker:?} asked, not {cmdline:?}")));
     incident.expect("verdict.instigator.request", request)
@@ -111,6 +126,51 @@ pub(crate) fn calls_over_the_bus() -> Result<()> {
     scene.machine.sh(call)?;
     let incident = scene.stopped()?;
     expect_asker(&incident, "Stop s replace", "Stop q-bus.service replace")
+}
+
+pub(crate) fn client_in_python() -> Result<()> {
+    let scene = Scene::new("q-python")?;
+    let script = "import dbus; \
+                  systemd = dbus.SystemBus().get_object('org.freedesktop.systemd1', '/org/freedesktop/systemd1'); \
+                  dbus.Interface(systemd, 'org.freedesktop.systemd1.Manager').RestartUnit('q-python.service', 'replace')";
+    scene.machine.write("/run/q/restart.py", &script.replace("; ", "\n"))?;
+    scene.machine.sh("python3 /run/q/restart.py")?;
+    if !scene.sees() {
+        bail!(Skip("a request that no command tells cannot be seen on this kernel".to_owned()));
+    }
+    let incident = scene.stopped()?;
+    expect_asker(&incident, "/run/q/restart.py", "RestartUnit q-python.service replace")
+}
+
+/// Questions and requests about others, without end, in both of which nobody's request may go under.
+pub(crate) fn flood_of_calls() -> Result<()> {
+    let scene = Scene::new("q-flooded")?;
+    let script = "import dbus
+systemd = dbus.SystemBus().get_object('org.freedesktop.systemd1', '/org/freedesktop/systemd1')
+manager = dbus.Interface(systemd, 'org.freedesktop.systemd1.Manager')
+for number in range(1500):
+    manager.ListUnitsByNames(['none.service'])
+    manager.ResetFailed()
+    try:
+        manager.StopUnit('none-%d.service' % number, 'replace')
+    except dbus.DBusException:
+        pass
+    if number == 500:
+        open('/run/q/flows', 'w').close()
+";
+    scene.machine.write("/run/q/flood.py", script)?;
+    let mut flood = scene.machine.inside("python3").arg("/run/q/flood.py").spawn()?;
+    scene.machine.until("test -e /run/q/flows")?;
+    scene.machine.sh("systemctl restart q-flooded")?;
+    let sees = scene.sees();
+    let incident = scene.told()?;
+    ensure!(wait(&mut flood, PATIENCE)?.success(), "the flood ended early");
+    expect_asker(&incident, "systemctl restart q-flooded", "RestartUnit q-flooded.service replace")?;
+    // Not every one of the flood was recorded, and it is said that one of the others may have been it.
+    if sees {
+        ensure!(incident.number("lost.requests")? > 0, incident.fault("no request was lost"));
+    }
+    incident.expect("verdict.confidence", "likely")
 }
 
 pub(crate) fn two_units_by_two_callers() -> Result<()> {

@@ -8,13 +8,16 @@ mod reasons;
 mod said;
 mod session;
 mod timing;
+mod unprivileged;
 
 use std::process::ExitCode;
 
 use harness::{Machine, test};
 
 fn main() -> ExitCode {
-    let code = harness::main(vec![
+    // By itself: a manager that is busy with it does everything else late.
+    let flooded = harness::main(vec![test("flood_of_calls", asked::flood_of_calls)]);
+    let others = harness::main(vec![
         test("aligned_mismatch_and_infinity", timing::aligned_mismatch_and_infinity),
         test("the_drop_in_puts_it_right", timing::the_drop_in_puts_it_right),
         test("units_that_are_not_loaded", timing::units_that_are_not_loaded),
@@ -40,16 +43,21 @@ fn main() -> ExitCode {
         test("unit_whose_support_ended", reasons::unit_whose_support_ended),
         test("user_manager_that_ended", reasons::user_manager_that_ended),
         test("processes_of_a_session_that_ends", session::processes_of_a_session_that_ends),
+        test("session_that_is_terminated", session::session_that_is_terminated),
         test("systemctl_by_root", asked::systemctl_by_root),
         test("script_four_shells_deep", asked::script_four_shells_deep),
         test("timer_that_was_scheduled", asked::timer_that_was_scheduled),
         test("timer_of_a_file", asked::timer_of_a_file),
         test("calls_over_the_bus", asked::calls_over_the_bus),
+        test("client_in_python", asked::client_in_python),
         test("two_units_by_two_callers", asked::two_units_by_two_callers),
+        test("request_that_polkit_allows", unprivileged::request_that_polkit_allows),
+        test("request_that_polkit_refuses", unprivileged::request_that_polkit_refuses),
+        test("unit_that_restarts_itself", unprivileged::unit_that_restarts_itself),
         test("by_commands_alone", asked::by_commands_alone),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);
     Machine::power_off();
-    code
+    if flooded == ExitCode::SUCCESS { others } else { flooded }
 }

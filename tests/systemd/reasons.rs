@@ -185,7 +185,8 @@ pub(crate) fn unit_whose_support_ended() -> Result<()> {
 
 pub(crate) fn user_manager_that_ended() -> Result<()> {
     let machine = Machine::get()?;
-    machine.sh("id bob || useradd --create-home --uid 1071 bob; loginctl enable-linger bob")?;
+    machine.user("bob", 1071)?;
+    machine.sh("loginctl enable-linger bob")?;
     machine.until("systemctl is-active user@1071.service")?;
     machine
         .write("/home/bob/.config/systemd/user/r-mine.service", "[Service]\nExecStart=/bin/sleep 1000\n")?;

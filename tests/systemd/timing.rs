@@ -147,7 +147,8 @@ pub(crate) fn what_systemd_does_with_them() -> Result<()> {
 
 pub(crate) fn unit_of_another_user() -> Result<()> {
     let machine = Machine::get()?;
-    machine.sh("id alice || useradd --create-home --uid 1000 alice; loginctl enable-linger alice")?;
+    machine.user("alice", 1000)?;
+    machine.sh("loginctl enable-linger alice")?;
     machine.until("systemctl is-active user@1000.service")?;
     let unit = |seconds: &str| {
         let path = "/home/alice/.config/systemd/user/gw.service";

@@ -23,7 +23,8 @@ impl<W: Write> Session<W> {
             Record::Fork(event) => self.born(event, progress),
             Record::Exec(event) => self.exec(&event, progress),
             Record::Request(event) => {
-                self.requests.take(&event, &mut self.enricher.processes);
+                let dropped = self.ring.requests_beyond_rate();
+                self.requests.take(&event, dropped, &mut self.enricher.processes);
                 Ok(())
             }
             Record::Cgroup(change) => self.cgroup(&change, progress),

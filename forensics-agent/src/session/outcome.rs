@@ -40,7 +40,7 @@ impl<W: Write> Session<W> {
                     let mut facts = Facts::new(&self.host, id, *closed);
                     self.evidence.complete(&mut facts, decisive);
                     self.kills.complete(&mut facts, decisive);
-                    self.requests.complete(&mut facts, &mut self.enricher.processes);
+                    self.add_requests(&mut facts);
                     self.managers.ask(&mut facts);
                     if self.is_awaited(&facts) {
                         // Its manager may be taking down the agent as well.
@@ -67,7 +67,15 @@ impl<W: Write> Session<W> {
             std::mem::take(&mut self.untimed).into_iter().partition(|facts: &Facts| self.is_awaited(facts));
         self.untimed = waiting;
         let timed: Vec<Facts> = timed;
-        timed.into_iter().try_for_each(|facts| self.report(facts, progress))
+        timed.into_iter().try_for_each(|mut facts| {
+            self.add_requests(&mut facts);
+            self.report(facts, progress)
+        })
+    }
+
+    fn add_requests(&mut self, facts: &mut Facts) {
+        let dropped = self.ring.requests_beyond_rate();
+        self.requests.complete(facts, dropped, &mut self.enricher.processes);
     }
 
     /// Judges what happened, and reports it.

@@ -68,6 +68,11 @@ impl Ring {
         self.counter(Counter::RingFull).max(self.gaps)
     }
 
+    /// Requests that were not recorded since the start, since their sender made too many.
+    pub(super) fn requests_beyond_rate(&self) -> u64 {
+        self.counter(Counter::RequestsBeyondRate)
+    }
+
     fn counter(&self, counter: Counter) -> u64 {
         self.counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
     }

@@ -143,7 +143,8 @@ impl Target {
         let markers =
             self.markers_at(entry.map_or(ending.boot_ns, |entry| entry.signal.last_ns().min(ending.boot_ns)));
         let outcome = outcome(ending, self.process.start_boot_ns, ts, after_s);
-        let lost = Lost { records: self.ledger.lost(ending.exit.and_then(|exit| exit.signals_seen)) };
+        let records = self.ledger.lost(ending.exit.and_then(|exit| exit.signals_seen));
+        let lost = Lost { records, ..Lost::default() };
         let closed = Closed {
             group_id,
             target: self.process.clone(),

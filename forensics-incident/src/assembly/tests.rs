@@ -320,7 +320,11 @@ fn identical_signals_fold_and_every_one_is_accounted_for() {
     let closed = closed(drive.exit_with(&nginx(), 102.0, 9, Some(50_008), vec![fold, unknown]));
     let storm = &closed.signals[0];
     assert_eq!((storm.repeated, storm.last_boot_ns), (50_000, Some(ns(101.9))));
-    assert_eq!(closed.lost, Lost { records: 50_008 - 50_002 }, "the unknown fold and its record");
+    assert_eq!(
+        closed.lost,
+        Lost { records: 50_008 - 50_002, requests: 0 },
+        "the unknown fold and its record"
+    );
 }
 
 #[test]

@@ -105,6 +105,13 @@ pub struct Facts {
 pub struct Lost {
     /// Kernel records that never arrived.
     pub records: u64,
+    /// Requests to managers and container engines that were not recorded shortly before, since their sender made too many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requests: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A field that could not be read.

@@ -2,14 +2,15 @@
 
 use crate::concern::is_of;
 use crate::model::{
-    Act, Cause, Concern, Confidence, Instigator, Link, Process, Recipient, Request, Signal, Verdict,
+    Act, Cause, Concern, Confidence, Instigator, Intent, Link, Process, Recipient, Request, Signal, Verdict,
 };
 use crate::signals::{SIGABRT, SIGHUP};
 use crate::text::span;
 
 use super::actors::is_login_manager;
-use super::case::Case;
-use super::lineage::{behind, link, run_from};
+use super::case::{Case, verdict};
+use super::evidence;
+use super::lineage::{behind, chain, link, run_from};
 
 /// A signal this soon after a request is its doing, seconds.
 const PROMPT_S: f64 = 10.0;
@@ -48,8 +49,12 @@ pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>
         of_it && (!by_manager || (sender.is_service_manager() && is_of(request, sender)))
     });
     let found = candidates.filter_map(|request| Some((request, explains(case, request, signal)?)));
-    // A message that was seen says more than a command that must have sent one.
-    let (request, after_s) = found.max_by_key(|(request, _)| (request.seen, request.boot_ns))?;
+    // A message that was seen says more than a command that must have sent one, and one that cannot have been refused more
+    // than one that may have been.
+    let (request, after_s) = found.max_by_key(|(request, after_s)| {
+        let sure = request.seen && *after_s <= PROMPT_S && cannot_be_refused(request);
+        (request.seen, sure, request.boot_ns)
+    })?;
     let before = is_login_manager(&request.process).then(|| asked_logind(case, request)).flatten();
     let asker = before.unwrap_or(request);
     Some(Asked { request, before, origin: origin_of(case, &asker.process), after_s })
@@ -128,8 +133,33 @@ impl<'a> Asked<'a> {
     }
 
     /// How sure it is that the request led to the signal.
-    pub(super) fn confidence(&self) -> Confidence {
-        if self.request.seen && self.after_s <= PROMPT_S { Confidence::Certain } else { Confidence::Likely }
+    pub(super) fn confidence(&self, case: &Case<'_>) -> Confidence {
+        let prompt = self.request.seen && self.after_s <= PROMPT_S;
+        let is_sure = prompt && cannot_be_refused(self.request) && case.facts.lost.requests == 0;
+        if is_sure { Confidence::Certain } else { Confidence::Likely }
+    }
+
+    /// The verdict of a rule that has nothing to say but that somebody asked.
+    pub(super) fn verdict(&self, case: &Case<'a>, signal: &'a Signal, act: &str) -> Verdict {
+        let because = if cannot_be_refused(self.request) { "because" } else { "likely because" };
+        let summary = format!("{} {act} {because} {}.", case.target_name(), self.sentence(case));
+        // Nobody wants in particular that a session ends which has come to its end.
+        let intent = match (self.cause(), self.culprit()) {
+            (Cause::SessionEnd, None) => Intent::Automatic,
+            _ => Intent::Deliberate,
+        };
+        let mut verdict = verdict(self.cause(), intent, self.confidence(case), summary);
+        verdict.culprit = self.culprit().cloned();
+        verdict.instigator = Some(self.instigator(case));
+        verdict.chain = self.chain(case);
+        verdict
+            .chain
+            .extend(signal.sender.as_ref().map(|sender| chain(case, sender, signal)).unwrap_or_default());
+        verdict.evidence = self.evidence(case);
+        verdict.evidence.extend(evidence::of_signal(case, signal));
+        verdict.evidence.extend(evidence::earlier(case, signal));
+        verdict.evidence.extend(evidence::raised_again(case, signal));
+        verdict
     }
 
     /// As the verdict has it.
@@ -200,7 +230,20 @@ impl<'a> Asked<'a> {
                 ),
             });
         }
+        if !cannot_be_refused(self.request) {
+            said.push(format!(
+                "pid {} is not root's: systemd does so only when polkit lets it, which was not seen.",
+                self.request.process.pid
+            ));
+        }
         said.push(format!("The first signal came {} after the request.", span(self.after_s)));
+        match case.facts.lost.requests {
+            0 => {}
+            1 => said.push("1 request was not recorded, since its sender made too many.".to_owned()),
+            lost => {
+                said.push(format!("{lost} requests were not recorded, since their senders made too many."))
+            }
+        }
         let others = case.facts.requests.iter().filter(|other| {
             other.concerns == Concern::Target
                 && !std::ptr::eq(*other, self.request)
@@ -228,6 +271,17 @@ impl<'a> Asked<'a> {
             (_, Act::EndSession) => Cause::SessionEnd,
             _ => Cause::SystemdStop,
         }
+    }
+}
+
+/// True when nobody is asked whether it may be done: the request is root's, the manager is the asker's own, or whoever reaches the
+/// socket may do everything, as with container engines. systemd and logind let polkit judge all others.
+fn cannot_be_refused(request: &Request) -> bool {
+    let Request { process, recipient, of_user, .. } = request;
+    let by = process.euid.or(process.uid);
+    match recipient {
+        Recipient::Systemd | Recipient::Logind => by == Some(0) || (by.is_some() && *of_user == by),
+        Recipient::Docker | Recipient::Podman => true,
     }
 }
 

@@ -212,7 +212,7 @@ fn facts() -> BoxedStrategy<Facts> {
             Facts {
                 outcome,
                 pressure: Some(pressure(ts, u64::from(lost))),
-                lost: Lost { records: u64::from(lost) },
+                lost: Lost { records: u64::from(lost), requests: u64::from(lost % 2) },
                 markers: vec![marker],
                 kernel_log: Some(KernelLog { oom: Some(oom), seccomp: Some(report) }),
                 context: Some(Context { tracer_pid, ..Context::default() }),

@@ -14,9 +14,10 @@ use crate::process::{put_down, signal, wait};
 use crate::{PATIENCE, WorkDir, agent_program, unique};
 
 /// What is in it beyond the smallest Debian.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,polkitd,procps,python3,python3-dbus";
 /// Name of its root directory in Cargo's target directory; to be changed with what is in it.
-const ROOT: &str = "bookworm-systemd";
+const ROOT: &str = "bookworm-systemd-polkit";
 /// How long Debian's servers may take.
 const DOWNLOAD: Duration = Duration::from_secs(600);
 

@@ -241,14 +241,15 @@ fn timing(timing: &Timing) -> String {
 
 /// What the verdict could not rest on.
 fn gaps(facts: &Facts) -> Vec<String> {
-    let Lost { records } = facts.lost;
-    let lost = match records {
+    let Lost { records, requests } = facts.lost;
+    let lost = |count, what: &str| match count {
         0 => None,
-        1 => Some("1 kernel record was lost".to_owned()),
-        _ => Some(format!("{records} kernel records were lost")),
+        1 => Some(format!("1 {what} was lost")),
+        _ => Some(format!("{count} {what}s were lost")),
     };
     let missing = facts.missing.iter().map(|gap| format!("{}: {}", gap.field, gap.why));
-    let all: Vec<String> = lost.into_iter().chain(missing).collect();
+    let lost = lost(records, "kernel record").into_iter().chain(lost(requests, "request to a manager"));
+    let all: Vec<String> = lost.chain(missing).collect();
     if all.is_empty() { Vec::new() } else { vec![cut(&all.join("; "), LINE)] }
 }
 

@@ -92,7 +92,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             aftermath: None,
             kill: Default::default(),
             markers: Vec::new(),
-            lost: Lost { records: 0 },
+            lost: Lost::default(),
             missing: Vec::new(),
         },
         verdict,

@@ -1,5 +1,6 @@
 //! What was asked of managers and container engines lately: kept until a signal comes of it.
 
+mod dropped;
 mod infer;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +21,7 @@ use crate::{
     },
     request::{Mode, Socket, Wish, of_bytes},
 };
+use dropped::Dropped;
 
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
@@ -50,6 +52,7 @@ pub(super) struct Requests {
     origins: VecDeque<Arc<Request>>,
     /// By pid of the target: those that concerned it when a manager signalled it.
     noted: HashMap<u32, Vec<Arc<Request>>>,
+    dropped: Dropped,
 }
 
 impl Requests {
@@ -64,6 +67,7 @@ impl Requests {
             kept: VecDeque::new(),
             origins: VecDeque::new(),
             noted: HashMap::new(),
+            dropped: Dropped::default(),
         }
     }
 
@@ -110,8 +114,9 @@ impl Requests {
         }
     }
 
-    /// A process sent something to a manager or an engine.
-    pub(super) fn take(&mut self, event: &RequestEvent, processes: &mut Processes) {
+    /// A process sent something to a manager or an engine; so many requests were not recorded until now.
+    pub(super) fn take(&mut self, event: &RequestEvent, dropped: u64, processes: &mut Processes) {
+        self.dropped.read(dropped, clock::boot_ns());
         let Some(socket) = Socket::of_path(&event.socket) else { return };
         let wishes = of_bytes(&socket, &event.message);
         if wishes.is_empty() {
@@ -237,10 +242,12 @@ impl Requests {
     pub(super) fn seen_of(&self, facts: &Facts) -> Vec<Request> {
         let names = container_names(&facts.target);
         let mut found = self.noted.get(&facts.target.pid).cloned().unwrap_or_default();
+        let known = facts.requests.iter().filter(|known| known.seen && known.concerns != Concern::Origin);
+        found.extend(known.cloned().map(Arc::new));
         for signal in &facts.signals {
             // A record may have come after that of the signal.
             for request in self.concerning(&facts.target, signal, &names) {
-                if !found.iter().any(|seen| Arc::ptr_eq(seen, &request)) {
+                if !found.iter().any(|known| is_same(known, &request)) {
                     found.push(request);
                 }
             }
@@ -252,11 +259,15 @@ impl Requests {
         concerning.collect()
     }
 
-    /// Adds to an incident what may have led to it.
-    pub(super) fn complete(&mut self, facts: &mut Facts, processes: &mut Processes) {
+    /// Adds to an incident what may have led to it. Done again later, it adds what was recorded late.
+    pub(super) fn complete(&mut self, facts: &mut Facts, dropped: u64, processes: &mut Processes) {
         if self.mode == Mode::Off {
             return;
         }
+        self.dropped.read(dropped, clock::boot_ns());
+        let by_manager = |signal: &&Signal| signal.sender.as_ref().is_some_and(Process::is_service_manager);
+        let signals = facts.signals.iter().filter(by_manager);
+        facts.lost.requests = signals.map(|signal| self.dropped.near(signal.boot_ns)).max().unwrap_or(0);
         let mut requests = self.seen_of(facts);
         self.noted.remove(&facts.target.pid);
         let names = container_names(&facts.target);
@@ -306,6 +317,12 @@ impl Requests {
         let origin = self.origins.iter().rev().find(made)?;
         Some(Request { concerns: Concern::Origin, ..Request::clone(origin) })
     }
+}
+
+/// True for copies of one record.
+fn is_same(one: &Request, other: &Request) -> bool {
+    let identity = |request: &Request| (request.boot_ns, request.process.key());
+    identity(one) == identity(other) && one.verb == other.verb && one.object == other.object
 }
 
 /// The name of a unit without its type: a timer starts the service of its own name.

@@ -1,10 +1,9 @@
-use crate::model::{Confidence, Intent, Process, Verdict};
+use crate::model::{Confidence, Process, Verdict};
 
 use super::super::actors::{Role, role};
 use super::super::asked::asked;
-use super::super::case::{Case, quote, verdict};
+use super::super::case::{Case, quote};
 use super::super::evidence;
-use super::super::lineage::chain;
 
 /// A container engine stopped or killed its container, since somebody asked for that.
 ///
@@ -18,20 +17,12 @@ pub(super) fn container_stop(case: &Case<'_>) -> Option<Verdict> {
     }
     let asked = asked(case, signal)?;
     let by = format!("{} (pid {})", quote(&sender.name), sender.pid);
-    let what = match case.was_killed() {
+    let act = match case.was_killed() {
         true => format!("was stopped with {} by {by}", signal.signal),
         false => format!("{} from {by}", case.ended_by(signal)),
     };
-    let summary = format!("{} {what} because {}.", case.target_name(), asked.sentence(case));
-    let confidence = asked.confidence().min(Confidence::Likely);
-    let mut verdict = verdict(asked.cause(), Intent::Deliberate, confidence, summary);
-    verdict.culprit = asked.culprit().cloned();
-    verdict.instigator = Some(asked.instigator(case));
-    verdict.chain = asked.chain(case);
-    verdict.chain.extend(chain(case, sender, signal));
-    verdict.evidence = asked.evidence(case);
-    verdict.evidence.extend(evidence::of_signal(case, signal));
-    verdict.evidence.extend(evidence::earlier(case, signal));
+    let mut verdict = asked.verdict(case, signal, &act);
+    verdict.confidence = verdict.confidence.min(Confidence::Likely);
     verdict.ruled_out = evidence::ruled_out(signal, false);
     Some(verdict)
 }

@@ -1,43 +1,27 @@
-use crate::model::{Act, Cause, Intent, Verdict};
+use crate::model::{Act, Verdict};
 
 use super::super::asked::asked;
-use super::super::case::{Case, quote, verdict};
+use super::super::case::{Case, quote};
 use super::super::evidence;
-use super::super::lineage::chain;
 
 /// Its manager stopped, restarted or signalled it, since somebody asked for that.
 ///
 /// Evidence: the manager's signal, and before it a request to that manager about the target's unit, about what holds it, or
-/// about everything. One that was seen makes it certain when the signal followed promptly; a command that must have made one,
-/// likely. Who asked is to blame, or who scheduled what asked. Must not match requests to another manager, about another unit,
+/// about everything. One that was seen makes it certain when the signal followed promptly and nobody could refuse it; a command
+/// that must have made one, or a request that polkit judges, likely. Who asked is to blame, or who scheduled what asked. Must not match requests to another manager, about another unit,
 /// for another signal, or from before the target was there.
 pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
     let sender = signal.sender.as_ref().filter(|sender| sender.is_service_manager())?;
     let asked = asked(case, signal)?;
     let manager = format!("{} (pid {})", quote(&sender.name), sender.pid);
-    let name = case.target_name();
     let by = if sender.pid == 1 { "systemd".to_owned() } else { manager };
-    let what = match (case.was_killed(), asked.request.act()) {
+    let act = match (case.was_killed(), asked.request.act()) {
         (true, Act::Signal) => format!("was sent {} by {by}", signal.signal),
         (true, _) => format!("was stopped by {by}"),
         (false, _) => format!("{} from {by}", case.ended_by(signal)),
     };
-    let summary = format!("{name} {what} because {}.", asked.sentence(case));
-    // Nobody wants in particular that a session ends which has come to its end.
-    let intent = match (asked.cause(), asked.culprit()) {
-        (Cause::SessionEnd, None) => Intent::Automatic,
-        _ => Intent::Deliberate,
-    };
-    let mut verdict = verdict(asked.cause(), intent, asked.confidence(), summary);
-    verdict.culprit = asked.culprit().cloned();
-    verdict.instigator = Some(asked.instigator(case));
-    verdict.chain = asked.chain(case);
-    verdict.chain.extend(chain(case, sender, signal));
-    verdict.evidence = asked.evidence(case);
-    verdict.evidence.extend(evidence::of_signal(case, signal));
-    verdict.evidence.extend(evidence::earlier(case, signal));
-    verdict.evidence.extend(evidence::raised_again(case, signal));
+    let mut verdict = asked.verdict(case, signal, &act);
     verdict.evidence.extend(evidence::of_sender(case, asked.asker()));
     verdict.ruled_out = evidence::ruled_out(signal, true);
     Some(verdict)
@@ -46,7 +30,7 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Concern, Confidence, Facts, Process, Recipient, Request, Signal};
+    use crate::model::{Cause, Concern, Confidence, Facts, Intent, Process, Recipient, Request, Signal};
     use crate::sample::{exited, kill, killed, nginx, process, request, systemd, under};
     use crate::signals::{SIGABRT, SIGHUP, SIGKILL, SIGTERM};
     use crate::verdict::{Show, judge};
@@ -150,6 +134,34 @@ mod tests {
         // What was seen comes first.
         let verdict = judged(vec![restart(99.0, 76), Request { seen: false, ..restart(99.5, 77) }]);
         assert_eq!(verdict.culprit, Some(asker(76)));
+    }
+
+    #[test]
+    fn what_polkit_judges_is_likely() {
+        let of_user = |at, uid| {
+            let person = Process { uid: Some(uid), ..asker(77) };
+            Request { process: person, ..restart(at, 77) }
+        };
+        let verdict = judged(vec![of_user(99.89, 1000)]);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::SystemdStop, Confidence::Likely));
+        assert!(verdict.summary.contains("likely because `systemctl"), "{}", verdict.summary);
+        assert!(verdict.evidence.iter().any(|said| said.contains("polkit")), "{verdict:?}");
+        // One that was refused does not hide one that cannot have been.
+        let verdict = judged(vec![restart(99.7, 76), of_user(99.89, 1000)]);
+        assert_eq!((verdict.culprit, verdict.confidence), (Some(asker(76)), Confidence::Certain));
+        // But one from long ago does not stand for what was asked just now.
+        let verdict = judged(vec![restart(20.0, 76), of_user(99.89, 1000)]);
+        assert_eq!(verdict.confidence, Confidence::Likely);
+        assert_eq!(verdict.culprit.map(|culprit| culprit.pid), Some(77));
+    }
+
+    #[test]
+    fn requests_that_were_not_recorded_leave_doubt() {
+        let mut facts = facts(vec![restart(99.89, 77)], vec![kill(99.9, SIGTERM, systemd())]);
+        facts.lost.requests = 9;
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.culprit, verdict.confidence), (Some(asker(77)), Confidence::Likely));
+        assert!(verdict.evidence.iter().any(|said| said.starts_with("9 requests")), "{:?}", verdict.evidence);
     }
 
     #[test]
