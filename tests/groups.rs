@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use harness::{Agent, Killer, Record, Victim, needs_program, needs_root, test};
 
 fn main() -> ExitCode {
@@ -16,12 +16,6 @@ fn main() -> ExitCode {
     ])
 }
 
-fn expect_told(incident: &Record, words: &str) -> Result<()> {
-    let told = incident.at("verdict.evidence").to_string();
-    ensure!(told.contains(words), incident.fault(format!("{words:?} is not told")));
-    Ok(())
-}
-
 /// The incident of a process whose group is killed.
 fn killed(pid: u32, group: u32) -> Result<Record> {
     let mut agent = Agent::watch_pid(pid)?;
@@ -32,7 +26,7 @@ fn killed(pid: u32, group: u32) -> Result<Record> {
     incident.expect("kill.group.id", group)?;
     incident.expect("verdict.cause", "external-kill")?;
     killer.expect(&incident, "verdict.culprit")?;
-    expect_told(&incident, &format!("It went to the whole process group {group}."))?;
+    incident.expect_evidence(&format!("It went to the whole process group {group}."))?;
     agent.stop()?;
     Ok(incident)
 }
@@ -42,7 +36,7 @@ fn leader_of_its_own_group() -> Result<()> {
     needs_program("setsid")?;
     let victim = Victim::spawn(Command::new("setsid").args(["sh", "-c", "echo ready; exec sleep 1000"]))?;
     let incident = killed(victim.pid(), victim.pid())?;
-    expect_told(&incident, "itself and leads it")
+    incident.expect_evidence("itself and leads it")
 }
 
 fn child_of_the_leader() -> Result<()> {
@@ -52,7 +46,7 @@ fn child_of_the_leader() -> Result<()> {
         Victim::spawn(Command::new("setsid").args(["sh", "-c", "sleep 1000 & echo ready $!; wait"]))?;
     let child = *leader.told()?.first().context("no child")?;
     let incident = killed(child, leader.pid())?;
-    expect_told(&incident, &format!("(pid {}), from which the target descends", leader.pid()))
+    incident.expect_evidence(&format!("(pid {}), from which the target descends", leader.pid()))
 }
 
 /// A shell with job control puts the parts of a pipe into one group.
@@ -63,8 +57,8 @@ fn part_of_a_pipe() -> Result<()> {
     let shell = Victim::spawn(Command::new("bash").args(["-c", script]))?;
     let [leader, last] = shell.told()?[..] else { bail!("the shell told no pids") };
     let incident = killed(last, leader)?;
-    expect_told(&incident, "is a job of `bash -c")?;
-    expect_told(&incident, &format!("(pid {leader}), which runs beside the target"))
+    incident.expect_evidence("is a job of `bash -c")?;
+    incident.expect_evidence(&format!("(pid {leader}), which runs beside the target"))
 }
 
 /// The group outlives its leader, whose number stays taken.
@@ -77,7 +71,7 @@ fn leader_that_has_ended() -> Result<()> {
     leader.wait()?;
     let incident = killed(child, group)?;
     // Who it was is known when the agent was there; here it came later.
-    expect_told(&incident, &format!("process group {group}"))
+    incident.expect_evidence(&format!("process group {group}"))
 }
 
 fn sender_in_the_group() -> Result<()> {
@@ -92,8 +86,8 @@ fn sender_in_the_group() -> Result<()> {
     agent.stop()?;
     incident.expect("verdict.culprit.pid", leader.pid())?;
     incident.expect("kill.group.id", leader.pid())?;
-    expect_told(&incident, "the whole process group of its sender")?;
-    expect_told(&incident, "Sender and target share")
+    incident.expect_evidence("the whole process group of its sender")?;
+    incident.expect_evidence("Sender and target share")
 }
 
 fn single_process() -> Result<()> {

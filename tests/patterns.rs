@@ -2,8 +2,8 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
-use harness::{Agent, Killer, Record, Victim, needs_program, needs_root, test, unique};
+use anyhow::{Result, bail, ensure};
+use harness::{Agent, Killer, Record, Skip, Victim, needs_program, needs_root, test, unique};
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     harness::main(vec![
         test("pkill_with_a_part_of_a_word", pkill_with_a_part_of_a_word),
         test("pkill_with_the_whole_word", pkill_with_the_whole_word),
+        test("pkill_of_several", pkill_of_several),
         test("pgrep_and_xargs", pgrep_and_xargs),
         test("kill_with_a_pid", kill_with_a_pid),
         test("killall_by_name", killall_by_name),
@@ -59,6 +60,30 @@ fn pkill_with_the_whole_word() -> Result<()> {
     incident.expect("verdict.cause", "pattern-kill")?;
     killer.expect(&incident, "verdict.culprit")?;
     incident.expect("verdict.advice", serde_json::Value::Null)
+}
+
+/// Of those that it meets one is watched, and the others are counted.
+fn pkill_of_several() -> Result<()> {
+    needs_root()?;
+    needs_program("pkill")?;
+    let tag = unique();
+    let victims = [1, 2, 3].map(|number| Victim::start(&["sleep", &format!("{tag}{number}")]));
+    let [watched, one, other] = victims;
+    let (watched, _one, _other) = (watched?, one?, other?);
+    let mut agent = Agent::watch_pid(watched.pid())?;
+    Killer::run(Command::new("pkill").args(["-9", "-f", &format!("victim sleep {tag}")]))?;
+    let incident = agent.incident_of(watched.pid())?;
+    incident.expect("verdict.cause", "pattern-kill")?;
+    if incident.text("kernel")?.starts_with("5.10.") {
+        bail!(Skip("what a sender does to others is counted on Linux 5.15 and newer".to_owned()));
+    }
+    // It may have been told before the last of them was hit, but not after nobody else was.
+    let others = incident.number("kill.others")?;
+    ensure!((1..=2).contains(&others), incident.fault("it met two others"));
+    incident
+        .expect_evidence("to another process")
+        .or_else(|_| incident.expect_evidence("2 more times, to other processes"))?;
+    agent.stop().map(drop)
 }
 
 fn pgrep_and_xargs() -> Result<()> {

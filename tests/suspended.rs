@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use harness::{Agent, Record, Skip, Victim, killer, needs_root, test, unique};
+use anyhow::{Context as _, Result, bail};
+use harness::{Agent, Skip, Victim, killer, needs_root, test, unique};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -12,12 +12,6 @@ fn main() -> ExitCode {
         test("frozen_until_the_thaw", frozen_until_the_thaw),
         test("running", running),
     ])
-}
-
-fn expect_told(incident: &Record, words: &str) -> Result<()> {
-    let told = incident.at("verdict.evidence").to_string();
-    ensure!(told.contains(words), incident.fault(format!("{words:?} is not told")));
-    Ok(())
 }
 
 /// Waits for the agent to have taken in a signal: it prints each one as it comes.
@@ -44,9 +38,9 @@ fn stopped_until_it_goes_on() -> Result<()> {
     incident.expect_exited(0)?;
     asked.expect(&incident, "verdict.culprit")?;
     incident.expect("kill.suspension.by", "stop")?;
-    expect_told(&incident, "It was stopped when the signal came, so that it ended")?;
-    expect_told(&incident, "SIGSTOP had come")?;
-    expect_told(&incident, "SIGCONT came")
+    incident.expect_evidence("It was stopped when the signal came, so that it ended")?;
+    incident.expect_evidence("SIGSTOP had come")?;
+    incident.expect_evidence("SIGCONT came")
 }
 
 /// A cgroup that is removed with the value.
@@ -118,7 +112,7 @@ fn frozen_until_the_thaw() -> Result<()> {
     incident.expect_exited(0)?;
     killer.expect(&incident, "verdict.culprit")?;
     incident.expect("kill.suspension.by", "freezer")?;
-    expect_told(&incident, "was frozen when the signal came, so that it ended")
+    incident.expect_evidence("was frozen when the signal came, so that it ended")
 }
 
 fn running() -> Result<()> {

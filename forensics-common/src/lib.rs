@@ -14,6 +14,7 @@ mod fold;
 mod fork;
 mod header;
 mod offsets;
+mod reach;
 mod request;
 mod signal;
 mod sockets;
@@ -34,6 +35,7 @@ pub use fold::{FOLD_WINDOW_NS, FoldKey, FoldValue};
 pub use fork::{ForkRecord, TaskKey};
 pub use header::{Header, Kind, Stream, UnknownKind};
 pub use offsets::{ABSENT, Offsets};
+pub use reach::{REACH_PLACES, Reach, reach_place};
 pub use request::{
     MAX_MESSAGE, MAX_RATE, MAX_SOCKET_PATH, RATE_WINDOW_NS, RequestRate, RequestRecord, request_flags,
 };
@@ -46,4 +48,4 @@ pub use target::{Target, WATCH_PAGE, target_flags, watch_place};
 pub use task::{COMM_LEN, TTY_LEN, TaskInfo, task_missing};
 
 /// Version of every layout in this crate. A program pinned by another version is not read.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

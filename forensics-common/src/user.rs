@@ -2,7 +2,9 @@
 
 use aya::Pod;
 
-use crate::{CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey};
+use crate::{
+    CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, Reach, SocketOffsets, Target, TaskKey,
+};
 
 // SAFETY: all are `repr(C)`, `Copy` and made of integers and byte arrays without padding, so that every byte is
 // initialised and every pattern of bytes is a value.
@@ -17,6 +19,8 @@ unsafe impl Pod for FoldKey {}
 unsafe impl Pod for FoldValue {}
 // SAFETY: as above.
 unsafe impl Pod for Offsets {}
+// SAFETY: as above.
+unsafe impl Pod for Reach {}
 // SAFETY: as above.
 unsafe impl Pod for SocketOffsets {}
 // SAFETY: as above.

@@ -35,6 +35,7 @@ mod fork;
 mod globals;
 mod maps;
 mod path;
+mod reach;
 mod read;
 mod registers;
 mod request;

@@ -7,7 +7,8 @@ use aya_ebpf::{
 };
 use forensics_common::{
     CgroupKey, CgroupRecord, Counter, ExecEntry, ExecRecord, ExitCaller, ExitRecord, FoldKey, FoldValue,
-    MAX_CMDLINE, RequestRate, RequestRecord, SignalRecord, Stream, Target, TaskKey, WATCH_PAGE,
+    MAX_CMDLINE, REACH_PLACES, Reach, RequestRate, RequestRecord, SignalRecord, Stream, Target, TaskKey,
+    WATCH_PAGE,
 };
 
 /// Records on their way to the agent. One ring for all CPUs, since one ring keeps causal order. It has room for
@@ -31,6 +32,10 @@ pub(crate) static WATCHED: Array<[u8; WATCH_PAGE]> = Array::with_max_entries(1, 
 /// Counts of identical signals.
 #[map]
 pub(crate) static FOLDS: LruHashMap<FoldKey, FoldValue> = LruHashMap::with_max_entries(8_192, 0);
+
+/// How many signals each sender made lately, by [`forensics_common::reach_place`].
+#[map]
+pub(crate) static REACHES: Array<Reach> = Array::with_max_entries(REACH_PLACES, 0);
 
 /// What each process executed last.
 #[map]

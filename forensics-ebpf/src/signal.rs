@@ -28,7 +28,7 @@ use crate::{
     emit,
     globals::{config, have_task_pt_regs, offset},
     maps::{FOLDS, SIGNAL_SCRATCH},
-    path,
+    path, reach,
     read::{Unreadable, bytes, field, pointer, typed},
     registers, targets, task,
 };
@@ -94,6 +94,10 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
     let bit = 1u64 << (generated.signal.wrapping_sub(1) & 63);
     if (config!(record_mask) | config!(unhandled_mask)) & bit == 0 {
         return;
+    }
+    // What the kernel sends is nobody's.
+    if generated.info != SEND_SIG_PRIV {
+        reach::count(generated.signal);
     }
     let Ok(tgid) = target_tgid() else { return };
     let watched = targets::find(tgid);

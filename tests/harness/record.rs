@@ -88,6 +88,18 @@ impl Record {
         Err(self.fault(format!("{path} is {found:?}, which lacks {part:?}")))
     }
 
+    /// Asserts that a sentence of the verdict's evidence has a part.
+    ///
+    /// # Errors
+    /// When none has.
+    pub fn expect_evidence(&self, part: &str) -> Result<()> {
+        let told = |sentence: &Value| sentence.as_str().is_some_and(|text| text.contains(part));
+        if self.list("verdict.evidence")?.iter().any(told) {
+            return Ok(());
+        }
+        Err(self.fault(format!("no evidence says {part:?}")))
+    }
+
     /// The text at a path.
     ///
     /// # Errors

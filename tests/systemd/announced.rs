@@ -45,13 +45,6 @@ impl Scene {
     }
 }
 
-fn expect_evidence(incident: &Record, part: &str) -> Result<()> {
-    let told = |sentence: &serde_json::Value| sentence.as_str().is_some_and(|text| text.contains(part));
-    let is_told = incident.list("verdict.evidence")?.iter().any(told);
-    ensure!(is_told, incident.fault(format!("no evidence says {part:?}")));
-    Ok(())
-}
-
 /// Whoever writes the marker asks the manager, which sends the signal.
 pub(crate) fn stop_that_was_announced() -> Result<()> {
     let scene = Scene::new("a-planned", &[])?;
@@ -72,8 +65,8 @@ pub(crate) fn stop_that_was_announced() -> Result<()> {
     incident.expect_part("verdict.instigator.process.cmdline", "systemctl stop a-planned")?;
     incident.expect("verdict.instigator.process.ppid", writer)?;
     incident.expect("verdict.instigator.inside_target", false)?;
-    expect_evidence(&incident, &format!("It names pid {stopper} as the stopper."))?;
-    expect_evidence(&incident, "and the service manager sent the signal")
+    incident.expect_evidence(&format!("It names pid {stopper} as the stopper."))?;
+    incident.expect_evidence("and the service manager sent the signal")
 }
 
 /// It tells how the manager stops the unit, not who wanted that.
@@ -87,8 +80,8 @@ pub(crate) fn marker_of_exec_stop() -> Result<()> {
         incident.expect("verdict.cause", "systemd-stop")?;
         incident.expect_part("verdict.culprit.cmdline", &format!("systemctl stop {name}"))?;
         ensure!(
-            expect_evidence(&incident, "comes from its own unit and says nothing of who asked").is_ok()
-                || expect_evidence(&incident, "but nothing shows that its writer asked").is_ok(),
+            incident.expect_evidence("comes from its own unit and says nothing of who asked").is_ok()
+                || incident.expect_evidence("but nothing shows that its writer asked").is_ok(),
             incident.fault("the marker is not told")
         );
     }

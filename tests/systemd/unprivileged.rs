@@ -1,7 +1,7 @@
 //! Requests of users who are not root: to the system's manager, which lets polkit judge them, and to their own.
 
-use anyhow::{Result, bail, ensure};
-use harness::{Machine, Record, Skip};
+use anyhow::{Result, bail};
+use harness::{Machine, Skip};
 
 use crate::asked::{Scene, expect_asker};
 
@@ -17,15 +17,6 @@ fn with_alice() -> Result<&'static Machine> {
     let machine = Machine::get()?;
     machine.user("alice", 1000)?;
     Ok(machine)
-}
-
-fn expect_evidence(incident: &Record, part: &str) -> Result<()> {
-    let told = incident
-        .list("verdict.evidence")?
-        .iter()
-        .any(|said| said.as_str().is_some_and(|said| said.contains(part)));
-    ensure!(told, incident.fault(format!("no evidence says {part:?}")));
-    Ok(())
 }
 
 /// It was carried out, which the agent does not see.
@@ -56,7 +47,7 @@ pub(crate) fn request_that_polkit_refuses() -> Result<()> {
     expect_asker(&incident, "systemctl stop q-refused", "StopUnit q-refused.service replace")?;
     incident.expect("verdict.instigator.process.uid", 0)?;
     incident.expect("verdict.confidence", "certain")?;
-    expect_evidence(&incident, "asked for StopUnit q-refused.service replace")
+    incident.expect_evidence("asked for StopUnit q-refused.service replace")
 }
 
 /// A service of a user that restarts itself.

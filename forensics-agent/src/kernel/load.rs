@@ -8,7 +8,7 @@ use aya::{
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint},
 };
 use forensics_common::{
-    CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, SocketOffsets, Target, TaskKey,
+    CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, Reach, SocketOffsets, Target, TaskKey,
 };
 
 use super::{
@@ -165,6 +165,8 @@ pub struct Maps {
     pub cgroups: HashMap<MapData, CgroupKey, u32>,
     /// Counts of identical signals.
     pub folds: HashMap<MapData, FoldKey, FoldValue>,
+    /// How many signals each sender made.
+    pub reaches: Array<MapData, Reach>,
     /// What each process executed last.
     pub ledger: HashMap<MapData, TaskKey, ExecEntry>,
     /// From each process to its maker.
@@ -321,6 +323,7 @@ impl Kernel {
             watched: self.watch_pages()?,
             cgroups: self.take("CGROUPS")?,
             folds: self.take("FOLDS")?,
+            reaches: self.take("REACHES")?,
             ledger: self.take("LEDGER")?,
             lineage: self.take("LINEAGE")?,
             counters: self.take("COUNTERS")?,

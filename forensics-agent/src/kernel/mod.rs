@@ -6,6 +6,7 @@ pub mod kallsyms;
 pub mod load;
 pub mod mechanism;
 mod offsets;
+pub mod reach_map;
 pub mod records;
 pub mod requests;
 pub mod sequence;

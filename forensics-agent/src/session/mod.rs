@@ -53,6 +53,7 @@ use crate::{
     kernel::{
         cgroup_map::CgroupMap,
         load::{Hook, Kernel, KernelTypes, LoadError},
+        reach_map::ReachMap,
         watch_map::{WatchError, WatchMap},
     },
     memory,
@@ -212,7 +213,7 @@ impl<W: Write> Session<W> {
             storage,
             answers,
             aftermath: Aftermath::default(),
-            kills: Kills::default(),
+            kills: Kills::new(ReachMap::new(maps.reaches)),
             losses: Losses::default(),
         })
     }

@@ -10,7 +10,7 @@ use crate::text::span;
 
 use super::announcement;
 use super::case::{Case, by_what, path, quote};
-use super::{grace, groups, origins, suspension};
+use super::{grace, groups, origins, reach, suspension};
 
 /// A death this long after `SIGKILL` was held up, seconds.
 const SLOW_DEATH_S: f64 = 1.0;
@@ -30,6 +30,7 @@ pub(super) fn of_signal(case: &Case<'_>, signal: &Signal) -> Vec<String> {
         said.push(aim);
     }
     said.extend(groups::membership(case, signal));
+    said.extend(reach::sentence(case, signal));
     if signal.repeated > 0 {
         let many = signal.repeated.saturating_add(1);
         said.push(format!("It came {many} times within {}.", span(span_s(signal))));

@@ -21,6 +21,7 @@ mod last_words;
 mod lineage;
 mod origins;
 mod programs;
+mod reach;
 mod relay;
 mod ruled_out;
 mod rules;

@@ -19,10 +19,13 @@ use forensics_incident::{
 };
 
 use super::processes::Processes;
-use crate::host::{
-    bpf_programs,
-    pidfiles::{Named, Pidfiles},
-    suspension,
+use crate::{
+    host::{
+        bpf_programs,
+        pidfiles::{Named, Pidfiles},
+        suspension,
+    },
+    kernel::reach_map::ReachMap,
 };
 use past::Past;
 
@@ -34,8 +37,8 @@ const MAX_EARLIER: usize = 2;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is known of the acts at the present targets, and of targets that are gone.
-#[derive(Default)]
 pub(super) struct Kills {
+    reach: ReachMap,
     pidfiles: Pidfiles,
     past: Past,
     /// By pid of the target.
@@ -59,6 +62,18 @@ struct Aimed {
 }
 
 impl Kills {
+    /// Nothing is known yet.
+    pub(super) fn new(reach: ReachMap) -> Self {
+        Self {
+            reach,
+            pidfiles: Pidfiles::default(),
+            past: Past::default(),
+            targets: HashMap::new(),
+            group: None,
+            looked: None,
+        }
+    }
+
     /// A target is there, or has executed another program.
     pub(super) fn watch(&mut self, target: &Process, job_cookies: &[&str], processes: &mut Processes) {
         let own_line = || std::iter::once(target).chain(&target.ancestors);
@@ -200,6 +215,20 @@ impl Kills {
         earlier
     }
 
+    /// How many more of the decisive signal its sender made.
+    fn others(&self, signals: &[Signal], decisive: &Signal) -> Option<u64> {
+        let sender = decisive.sender.as_ref().filter(|_| decisive.mechanism.is_user_sent())?;
+        let all = self.reach.of(sender.key(), decisive.signal_num)?;
+        let is_its = |signal: &&Signal| {
+            signal.signal_num == decisive.signal_num
+                && signal.sender.as_ref().is_some_and(|other| other.is(sender))
+        };
+        let own: Vec<&Signal> = signals.iter().filter(is_its).collect();
+        // Of a storm, some may be counted here and not yet there.
+        let is_exact = own.iter().all(|signal| signal.repeated == 0);
+        all.checked_sub(own.len() as u64).filter(|_| is_exact)
+    }
+
     /// A target is gone: it may be meant by whoever uses its number later.
     pub(super) fn forget(&mut self, target: &Process, ended_boot_ns: u64) {
         self.targets.remove(&target.pid);
@@ -217,6 +246,7 @@ impl Kills {
         let act = sender.and_then(|sender| aimed.acts.iter().find(|(key, _)| *key == sender));
         facts.kill = act.map(|(_, act)| act.clone()).unwrap_or_default();
         facts.kill.suspension = suspension;
+        facts.kill.others = decisive.and_then(|signal| self.others(&facts.signals, signal));
         if decisive.is_some_and(|signal| signal.mechanism == Mechanism::Bpf) {
             match &aimed.bpf_programs {
                 Some(Ok(programs)) => facts.kill.bpf_programs.clone_from(programs),
