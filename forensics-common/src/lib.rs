@@ -14,6 +14,7 @@ mod fold;
 mod fork;
 mod header;
 mod offsets;
+mod outlet;
 mod reach;
 mod request;
 mod signal;
@@ -35,6 +36,7 @@ pub use fold::{FOLD_WINDOW_NS, FoldKey, FoldValue};
 pub use fork::{ForkRecord, TaskKey};
 pub use header::{Header, Kind, Stream, UnknownKind};
 pub use offsets::{ABSENT, Offsets};
+pub use outlet::{Outlet, OutletKind};
 pub use reach::{REACH_PLACES, Reach, reach_place};
 pub use request::{
     MAX_MESSAGE, MAX_RATE, MAX_SOCKET_PATH, RATE_WINDOW_NS, RequestRate, RequestRecord, request_flags,

@@ -35,6 +35,8 @@ pub struct SignalRecord {
     pub trap: u64,
     /// What the processor said of it.
     pub trap_error: u64,
+    /// What the call wrote to, for `SIGPIPE`.
+    pub outlet: crate::Outlet,
     /// The process that the signal is for; `tid` is the thread that the kernel names.
     pub target: TaskInfo,
     /// The process that was running: the sender, when a system call sent the signal.

@@ -1,7 +1,7 @@
 use crate::ABSENT;
 
-/// Where the running kernel keeps what the programs that see requests read: sockets, what is sent through them, and open
-/// files. As [`Offsets`](crate::Offsets), and apart from them since it is of use only where those programs are.
+/// Where the running kernel keeps what has to do with open files, sockets, and what is sent through them: for the programs that
+/// see requests, and for broken pipes. As [`Offsets`](crate::Offsets), and apart from them since all of it may be absent.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketOffsets {
@@ -11,6 +11,12 @@ pub struct SocketOffsets {
     pub sock_family: u32,
     /// `sock.sk_peer_pid`: of a client, who listens.
     pub sock_peer_pid: u32,
+    /// `sock.__sk_common.skc_daddr`
+    pub sock_address: u32,
+    /// `sock.__sk_common.skc_v6_daddr`
+    pub sock_address6: u32,
+    /// `sock.__sk_common.skc_dport`
+    pub sock_port: u32,
     /// `unix_sock.peer`
     pub unix_peer: u32,
     /// `unix_sock.addr`
@@ -65,6 +71,9 @@ impl SocketOffsets {
         socket_sk: ABSENT,
         sock_family: ABSENT,
         sock_peer_pid: ABSENT,
+        sock_address: ABSENT,
+        sock_address6: ABSENT,
+        sock_port: ABSENT,
         unix_peer: ABSENT,
         unix_addr: ABSENT,
         address_len: ABSENT,
@@ -91,4 +100,4 @@ impl SocketOffsets {
     };
 }
 
-const _: () = assert!(size_of::<SocketOffsets>() == 26 * size_of::<u32>());
+const _: () = assert!(size_of::<SocketOffsets>() == 29 * size_of::<u32>());

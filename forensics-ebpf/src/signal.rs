@@ -18,8 +18,8 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 use forensics_common::{
-    FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_CMDLINE, MAX_FRAMES, SIGINFO_WORDS, SignalRecord, Stream,
-    Target, signal_flags,
+    FOLD_WINDOW_NS, FoldKey, FoldValue, Kind, MAX_CMDLINE, MAX_FRAMES, Outlet, SIGINFO_WORDS, SignalRecord,
+    Stream, Target, signal_flags,
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     emit,
     globals::{config, have_task_pt_regs, offset},
     maps::{FOLDS, SIGNAL_SCRATCH},
-    path, reach,
+    outlet, path, reach,
     read::{Unreadable, bytes, field, pointer, typed},
     registers, targets, task,
 };
@@ -41,6 +41,8 @@ const SI_KERNEL: i32 = 0x80;
 const SEND_SIG_PRIV: u64 = 1;
 /// Offset of `si_code` in `siginfo`, a UAPI structure, on every architecture but MIPS.
 const SI_CODE: u32 = 8;
+/// Of a process that writes where nobody reads.
+const SIGPIPE: u32 = 13;
 /// `SIG_IGN`; larger values are the addresses of handlers.
 const SIG_IGN: u64 = 1;
 
@@ -268,6 +270,12 @@ unsafe fn fill_in(ctx: &impl EbpfContext, generated: &Generated, now: u64, recor
         record.syscall_args[3] = field(regs, offset!(regs_arg3)).unwrap_or(0);
         record.user_ip = field(regs, offset!(regs_ip)).unwrap_or(0);
         record.user_sp = field(regs, offset!(regs_sp)).unwrap_or(0);
+    }
+
+    record.outlet = Outlet::NONE;
+    if generated.signal == SIGPIPE {
+        // SAFETY: the destination is a field of the record.
+        unsafe { outlet::describe(record.syscall_args[0] as u32, &raw mut record.outlet) };
     }
 
     if record.code > SI_USER

@@ -73,6 +73,7 @@ pub(crate) fn signal(at: f64, number: u32, mechanism: Mechanism, sender: Option<
         code_location: None,
         instruction_pointer: None,
         forbidden_syscall: None,
+        outlet: None,
         claimed_pid: None,
         relayed: None,
         repeated: 0,

@@ -166,8 +166,12 @@ pub const SCENARIOS: &[Scenario] = &[
         .words("RLIMIT_RTTIME"),
     raised(39, "ending", "file_size", SIGXFSZ, &["file-size-limit"], &["resource-limit"])
         .words("RLIMIT_FSIZE"),
-    raised(40, "ending", "broken_pipe", SIGPIPE, &["broken-pipe"], &["broken-pipe"]).words("pipe"),
-    raised(40, "ending", "broken_socket", SIGPIPE, &["broken-pipe"], &["broken-pipe"]).words("socket"),
+    raised(40, "ending", "broken_pipe", SIGPIPE, &["broken-pipe"], &["broken-pipe"])
+        .words("a pipe that nobody"),
+    raised(40, "ending", "broken_socket", SIGPIPE, &["broken-pipe"], &["broken-pipe"])
+        .words("a socket of AF_UNIX that"),
+    raised(40, "ending", "broken_connection", SIGPIPE, &["broken-pipe"], &["broken-pipe"])
+        .words("a connection to 127.0.0.1:"),
     raised(41, "ending", "segmentation", SIGSEGV, &["fault"], &["crash"]).words("0x8"),
     raised(41, "ending", "bus", SIGBUS, &["fault"], &["crash"]).words("0x"),
     raised(41, "ending", "illegal", SIGILL, &["fault"], &["crash"]).words("instruction"),

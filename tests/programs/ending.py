@@ -101,6 +101,24 @@ def broken_socket():
     os.write(one.fileno(), b"x")
 
 
+def broken_connection():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    alone()
+    listener = socket.create_server(("127.0.0.1", 0))
+    one = socket.create_connection(listener.getsockname())
+    other, _ = listener.accept()
+    # What is closed with data unread is reset.
+    one.send(b"x")
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+    other.close()
+    for _ in range(100):
+        try:
+            os.write(one.fileno(), b"x")
+        except ConnectionResetError:
+            pass
+        time.sleep(0.01)
+
+
 def async_io():
     alone()
     one, other = socket.socketpair()

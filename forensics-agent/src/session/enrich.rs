@@ -4,13 +4,14 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::SocketAddr,
 };
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use forensics_common::{FoldKey, FoldValue, TaskInfo, signal_flags};
+use forensics_common::{FoldKey, FoldValue, OutletKind as WrittenTo, TaskInfo, signal_flags};
 use forensics_incident::{
     assembly::{ExitRecord, Fold, SignalRecord},
-    model::{Missing, Process, ProcessKey, Scope, SendResult, SiCode, Signal},
+    model::{Mechanism, Missing, Outlet, OutletKind, Process, ProcessKey, Scope, SendResult, SiCode, Signal},
     signals,
 };
 
@@ -21,6 +22,8 @@ use crate::kernel::{
     records::{self, ExitEvent, SignalEvent},
 };
 
+/// System calls that write to their first argument.
+const WRITES: [&str; 6] = ["write", "writev", "pwritev2", "sendto", "sendmsg", "sendmmsg"];
 /// Kinds of identical signals that are followed for one target.
 const MAX_FOLDS: usize = 512;
 
@@ -114,11 +117,13 @@ impl Enricher {
             stack_pointer: event.user_sp.filter(|_| is_fault),
             code_location: None,
             forbidden_syscall: event.siginfo.and_then(|info| forbidden_syscall(event, &info)),
+            outlet: None,
             claimed_pid,
             relayed: None,
             repeated: 0,
             last_boot_ns: None,
         };
+        let signal = Signal { outlet: self.outlet(event, &signal), ..signal };
         let target = known.cloned().unwrap_or_else(|| self.target_of(&event.target));
         let counted = self.counted.entry(event.target.tgid).or_default();
         let before = if counted.len() < MAX_FOLDS || counted.contains_key(&event.fold) {
@@ -134,6 +139,35 @@ impl Enricher {
             signal,
             missing,
         }
+    }
+
+    /// What the target wrote to, when nobody read it.
+    fn outlet(&mut self, event: &SignalEvent, signal: &Signal) -> Option<Outlet> {
+        let outlet = event.outlet.filter(|_| signal.mechanism == Mechanism::BrokenPipe)?;
+        // Only of a call whose first argument is the descriptor, and whose registers are those of this kind of process.
+        let number = event.syscall.and_then(|(number, _)| u32::try_from(number).ok())?;
+        let name = signal.syscall.as_deref().filter(|name| WRITES.contains(name))?;
+        if syscalls::name(syscalls::NATIVE, number) != name {
+            return None;
+        }
+        let peer = Some(outlet.peer_pid).filter(|&pid| pid != 0 && pid != event.target.tgid);
+        let port = u16::from_be(outlet.port);
+        let (kind, address) = match WrittenTo::of(outlet.kind)? {
+            WrittenTo::Pipe => (OutletKind::Pipe, None),
+            WrittenTo::Unix => (OutletKind::Unix, None),
+            WrittenTo::Inet => {
+                let [a, b, c, d, ..] = outlet.address;
+                (OutletKind::Inet, Some(SocketAddr::from(([a, b, c, d], port))))
+            }
+            WrittenTo::Inet6 => (OutletKind::Inet, Some(SocketAddr::from((outlet.address, port)))),
+        };
+        let address = address.filter(|address| !address.ip().is_unspecified());
+        Some(Outlet {
+            descriptor: outlet.descriptor,
+            kind,
+            peer: peer.and_then(|pid| self.processes.by_pid(pid)),
+            address: address.map(|address| address.to_string()),
+        })
     }
 
     /// What a kernel stack tells, and its frames that have to do with the record.

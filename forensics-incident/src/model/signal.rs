@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CodeLocation, FaultAccess, Process};
+use super::{CodeLocation, FaultAccess, Outlet, Process};
 
 /// One signal that was generated for the target, as the kernel saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Signal {
     /// The system call that a seccomp filter did not let pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forbidden_syscall: Option<String>,
+    /// What the process wrote to when the kernel raised `SIGPIPE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlet: Option<Outlet>,
     /// The pid that the sender claims in `si_pid`, when it is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_pid: Option<u32>,

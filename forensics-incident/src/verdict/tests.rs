@@ -160,6 +160,7 @@ fn plain_signal() -> BoxedStrategy<Signal> {
                 }),
                 instruction_pointer: Some(boot_ns),
                 forbidden_syscall: Some(foreign),
+                outlet: None,
                 claimed_pid,
                 relayed: None,
                 repeated,

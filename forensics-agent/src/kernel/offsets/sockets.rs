@@ -1,4 +1,4 @@
-//! Where the running kernel keeps what has to do with sockets, for the programs that see requests.
+//! Where the running kernel keeps what has to do with open files and sockets.
 
 use forensics_common::{ABSENT, SocketOffsets};
 
@@ -32,6 +32,9 @@ pub(super) fn resolve(btf: &Btf<'_>) -> Result<SocketOffsets, BtfError> {
         socket_sk: any("socket", &["sk"])?,
         sock_family: any("sock", &["__sk_common.skc_family"])?,
         sock_peer_pid: any("sock", &["sk_peer_pid"])?,
+        sock_address: any("sock", &["__sk_common.skc_daddr"])?,
+        sock_address6: any("sock", &["__sk_common.skc_v6_daddr"])?,
+        sock_port: any("sock", &["__sk_common.skc_dport"])?,
         unix_peer: any("unix_sock", &["peer"])?,
         unix_addr: any("unix_sock", &["addr"])?,
         address_len: any("unix_address", &["len"])?,

@@ -123,6 +123,7 @@ fn signal(bytes: &[u8]) -> Result<SignalEvent, DecodeError> {
         user_ip: has(signal_flags::HAVE_REGS).then_some(record.user_ip),
         user_sp: has(signal_flags::HAVE_REGS).then_some(record.user_sp),
         trap: has(signal_flags::HAVE_TRAP).then_some((record.trap, record.trap_error)),
+        outlet: (record.outlet.kind != 0).then_some(record.outlet),
         target: record.target,
         current: record.current,
         signal: record.signal,

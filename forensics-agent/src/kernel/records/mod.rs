@@ -9,7 +9,7 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
-use forensics_common::{Ancestor, CgroupEvent, CgroupKey, FoldKey, SIGINFO_WORDS, TaskInfo};
+use forensics_common::{Ancestor, CgroupEvent, CgroupKey, FoldKey, Outlet, SIGINFO_WORDS, TaskInfo};
 use forensics_incident::model::ProcessKey;
 
 pub use command_line::CommandLine;
@@ -62,6 +62,8 @@ pub struct SignalEvent {
     pub user_sp: Option<u64>,
     /// The last processor exception of the target thread and what the processor said of it, for signals of the kernel.
     pub trap: Option<(u64, u64)>,
+    /// What the call of `current` wrote to, for `SIGPIPE`.
+    pub outlet: Option<Outlet>,
     /// The process that the signal is for.
     pub target: TaskInfo,
     /// The process that was running.

@@ -38,6 +38,7 @@ pub(crate) fn signal(number: u32, mechanism: Mechanism, sender: Option<Process>)
         code_location: None,
         instruction_pointer: None,
         forbidden_syscall: None,
+        outlet: None,
         claimed_pid: None,
         relayed: None,
         repeated: 0,

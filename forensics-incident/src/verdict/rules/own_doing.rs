@@ -1,4 +1,4 @@
-use crate::model::{Cause, Intent, Mechanism, Verdict};
+use crate::model::{Cause, Intent, Mechanism, Signal, Verdict};
 
 use super::super::case::Case;
 use super::super::kernel::{explain, raised};
@@ -15,24 +15,24 @@ pub(super) fn own_doing(case: &Case<'_>) -> Option<Verdict> {
         M::Timer => (
             Cause::Timer,
             Intent::Automatic,
-            "a timer that it had set for itself ran out, and it has no handler for that",
+            "a timer that it had set for itself ran out, and it has no handler for that".to_owned(),
             "Look for alarm(2), setitimer(2) or timer_create(2) in it, or in what started it: timers outlive execve(2).",
         ),
         M::BrokenPipe => (
             Cause::BrokenPipe,
             Intent::Fault,
-            "it wrote to a pipe or socket that nobody reads any more",
+            format!("it wrote to {} that nobody reads any more", outlet(case, signal)),
             "Ignore SIGPIPE and handle EPIPE, or find out why the reader ended first.",
         ),
         _ => (
             Cause::AsyncIo,
             Intent::Fault,
-            "it had asked for signals about a file or socket, and has no handler for them",
+            "it had asked for signals about a file or socket, and has no handler for them".to_owned(),
             "Install a handler before O_ASYNC or F_NOTIFY is set.",
         ),
     };
     let reason = match case.was_killed() {
-        true => reason.to_owned(),
+        true => reason,
         false => reason
             .replace(", and it has no handler for that", "")
             .replace(", and has no handler for them", ""),
@@ -43,9 +43,18 @@ pub(super) fn own_doing(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
+/// What it wrote to.
+fn outlet(case: &Case<'_>, signal: &Signal) -> String {
+    match &signal.outlet {
+        Some(outlet) => outlet.name(|process| case.actor(process)),
+        None => "a pipe or socket".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Outlet, OutletKind};
     use crate::sample::{kill, killed, nginx};
     use crate::signals::{SIGALRM, SIGIO, SIGPIPE};
     use crate::verdict::kernel::tests::{death, judged, somebody};
@@ -64,6 +73,30 @@ mod tests {
             assert!(!format!("{verdict:?}").contains("--running"), "{verdict:?}");
             let sent = killed(nginx(), 100.0, number, vec![kill(99.9, number, somebody())]);
             assert_eq!(judge(&sent, Show::Cmdline).cause, Cause::ExternalKill);
+        }
+    }
+    #[test]
+    fn what_it_wrote_to() {
+        let outlet = |descriptor, kind| Outlet { descriptor, kind, peer: None, address: None };
+        for (outlet, words) in [
+            (
+                outlet(1, OutletKind::Pipe),
+                "it wrote to its standard output, a pipe that nobody reads any more",
+            ),
+            (
+                Outlet { peer: Some(somebody()), ..outlet(5, OutletKind::Unix) },
+                "it wrote to descriptor 5, a socket to `somebody --running` (pid 77, user id 1000) that nobody reads any more",
+            ),
+            (
+                Outlet { address: Some("192.0.2.1:443".to_owned()), ..outlet(7, OutletKind::Inet) },
+                "it wrote to descriptor 7, a connection to 192.0.2.1:443 that nobody reads any more",
+            ),
+        ] {
+            let mut facts = death(SIGPIPE, Mechanism::BrokenPipe, &[], &somebody());
+            facts.signals[0].outlet = Some(outlet);
+            let verdict = judged(&facts);
+            assert!(verdict.summary.contains(words), "{}", verdict.summary);
+            assert_eq!(verdict.culprit, Some(nginx()));
         }
     }
 }
