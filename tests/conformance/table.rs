@@ -102,7 +102,7 @@ pub const SCENARIOS: &[Scenario] = &[
     raised(16, "memory", "out_of_memory", SIGKILL, &["oom"], &["oom"]).words("out-of-memory killer"),
     raised(17, "memory", "limit_lowered", SIGKILL, &["oom"], &["oom"]).words("lowered the memory limit"),
     raised(18, "memory", "whole_group", SIGKILL, &["oom"], &["oom"]).words("memory.oom.group"),
-    raised(18, "memory", "shared_memory", SIGKILL, &["oom"], &["oom"]).words("out-of-memory killer"),
+    raised(18, "memory", "shared_memory", SIGKILL, &["oom"], &["oom"]).words("whose memory it shared"),
     raised(19, "whole", "oom_of_all", SIGKILL, &["oom"], &["oom"]).words("the machine ran out of memory"),
     Scenario::killed(21, "whole", "earlyoom", SIGTERM, &["kill", "pidfd"], &["oom-daemon"])
         .needs(&["earlyoom"])

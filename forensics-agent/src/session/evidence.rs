@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use forensics_incident::{
-    model::{CodeLocation, Facts, Limits, Mechanism, Missing, OutcomeKind, Process, Signal},
+    model::{
+        CodeLocation, Facts, KernelLog, Limits, Mechanism, Missing, OomReport, OutcomeKind, Process, Signal,
+    },
     signals::{SIGKILL, SIGSYS},
 };
 
@@ -15,13 +17,21 @@ pub(super) struct Evidence {
     log: Result<KernelLogReader, rustix::io::Errno>,
     /// Limits by pid of the target: whoever waits for it reaps it faster than they can be read.
     limits: HashMap<u32, Limits>,
+    /// By pid of a target that the out-of-memory killer hit: the last report of the kernel log then. Of one that is hit for
+    /// sharing memory with the process that was chosen, the log does not speak.
+    oom: HashMap<u32, OomReport>,
     pressures: Pressures,
 }
 
 impl Evidence {
     /// Opens the kernel log, and looks at the host.
     pub(super) fn start() -> Self {
-        Self { log: KernelLogReader::open(), limits: HashMap::new(), pressures: Pressures::start() }
+        Self {
+            log: KernelLogReader::open(),
+            limits: HashMap::new(),
+            oom: HashMap::new(),
+            pressures: Pressures::start(),
+        }
     }
 
     /// A target is there, or has executed another program.
@@ -32,8 +42,13 @@ impl Evidence {
         }
     }
 
-    /// A signal at a target: its limits are read where one of them raised it.
+    /// A signal at a target: its limits are read where one of them raised it, and the kernel log where memory ran out.
     pub(super) fn signal(&mut self, target: &Process, signal: &Signal) {
+        if signal.mechanism == Mechanism::Oom
+            && let Some(report) = self.log.as_mut().ok().and_then(KernelLogReader::last_oom)
+        {
+            self.oom.insert(target.pid, report);
+        }
         if is_about_a_limit(signal)
             && let Some(limits) = limits::read(target.pid, true)
             && context::is_still(target)
@@ -51,6 +66,7 @@ impl Evidence {
     pub(super) fn forget(&mut self, pid: u32) {
         self.pressures.forget(pid);
         self.limits.remove(&pid);
+        self.oom.remove(&pid);
     }
 
     /// Adds what the incident asks for; `decisive` is the index of the signal that it is attributed to.
@@ -73,7 +89,11 @@ impl Evidence {
         // Strict mode and the end of a thread raise no signal.
         let silent = mechanism.is_none() && matches!(facts.outcome.signal_num, Some(SIGKILL | SIGSYS));
         match &mut self.log {
-            Ok(log) if by_oom => facts.kernel_log = log.oom(pid),
+            Ok(log) if by_oom => {
+                let around =
+                    || self.oom.get(&pid).cloned().map(|oom| KernelLog { oom: Some(oom), seccomp: None });
+                facts.kernel_log = log.oom(pid).or_else(around);
+            }
             Ok(log) if silent => facts.kernel_log = log.seccomp(pid),
             Err(why) if by_oom || silent => facts.missing.push(Missing {
                 field: "kernel_log".to_owned(),

@@ -11,6 +11,15 @@ pub struct KernelLog {
     pub seccomp: Option<SeccompReport>,
 }
 
+/// A process that the out-of-memory killer chose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Its pid in the initial pid namespace.
+    pub pid: u32,
+    /// The kernel's name of it.
+    pub name: String,
+}
+
 /// What the out-of-memory killer wrote (`mm/oom_kill.c` `dump_header()`, `__oom_kill_process()`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OomReport {
@@ -28,6 +37,9 @@ pub struct OomReport {
     /// Name of the thread whose allocation found no memory; it is a bystander.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// Whom the killer chose: the target, or one with which it had to end, being of its cgroup or sharing its memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
     /// Anonymous memory that the target held, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anon_rss: Option<u64>,

@@ -27,7 +27,7 @@ pub use aftermath::{Aftermath, Gap, JournalEnd, Panic};
 pub use context::{Context, ProcessSummary};
 pub use fault::{CodeLocation, FaultAccess};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
-pub use kernel_log::{Consumer, KernelLog, OomReport, SeccompReport};
+pub use kernel_log::{Chosen, Consumer, KernelLog, OomReport, SeccompReport};
 pub use kill::{BpfProgram, EarlierHolder, Kill, Pidfile, ProcessGroup, SuspendedBy, Suspension};
 pub use limits::{Limit, Limits};
 pub use log_line::LogLine;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use forensics_incident::model::{CodeLocation, KernelLog};
+use forensics_incident::model::{CodeLocation, KernelLog, OomReport};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, SeekFrom},
@@ -66,6 +66,12 @@ impl KernelLogReader {
     pub fn oom(&mut self, pid: u32) -> Option<KernelLog> {
         let found = self.wait_for(|log| log.oom.take(pid));
         found.map(|oom| KernelLog { oom: Some(oom), seccomp: None })
+    }
+
+    /// The last report of the out-of-memory killer, whoever it chose: without its figures about the victim.
+    pub fn last_oom(&mut self) -> Option<OomReport> {
+        self.read();
+        self.oom.last().map(|report| OomReport { anon_rss: None, oom_score_adj: None, ..report.clone() })
     }
 
     /// What the log says of the death of `pid` by seccomp, which is written before the death.

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use forensics_incident::model::{Consumer, OomReport};
+use forensics_incident::model::{Chosen, Consumer, OomReport};
 
 use super::{keep, value};
 
@@ -18,7 +18,10 @@ const COMM: usize = 15;
 pub(super) struct OomReports {
     /// The one that is being written.
     open: OomReport,
+    /// It goes on with everybody else of the cgroup.
+    is_group: bool,
     killed: VecDeque<(u32, OomReport)>,
+    last: Option<OomReport>,
 }
 
 impl OomReports {
@@ -28,14 +31,23 @@ impl OomReports {
         self.killed.remove(at).map(|(_, report)| report)
     }
 
+    /// The last report of all, whoever was the victim.
+    pub(super) fn last(&self) -> Option<&OomReport> {
+        self.last.as_ref()
+    }
+
     /// Takes in a line of the log.
     pub(super) fn line(&mut self, line: &str) {
         if let Some((trigger, _)) = line.split_once(" invoked oom-killer: ") {
             self.open = OomReport { trigger: Some(trigger.to_owned()), ..OomReport::default() };
+            self.is_group = false;
         } else if let Some(usage) = line.strip_prefix("memory: ") {
             (self.open.usage, self.open.limit) = (kib(usage, "usage "), kib(usage, "limit "));
         } else if let Some(summary) = line.strip_prefix("oom-kill:") {
             self.open.cgroup = value(summary, ',', "oom_memcg").map(str::to_owned);
+            self.open.chosen = chosen(summary);
+        } else if line.starts_with("Tasks in ") && line.ends_with(" due to memory.oom.group set") {
+            self.is_group = true;
         } else if let Some(consumer) = consumer(line) {
             let largest = &mut self.open.largest;
             let at = largest.partition_point(|held| held.rss >= consumer.rss);
@@ -54,14 +66,31 @@ impl OomReports {
             let (_, rest) = victim.rsplit_once(key)?;
             rest.split([',', ' ', 'k']).next()
         };
+        // Of many reports at once the kernel writes only the last line.
+        let opened = self.open.chosen.as_ref().is_some_and(|chosen| chosen.pid == pid || self.is_group);
+        if !opened {
+            let name = victim.split_once(" (").and_then(|(_, rest)| Some(rest.rsplit_once(") total-vm:")?.0));
+            let chosen = name.map(|name| Chosen { pid, name: name.to_owned() });
+            self.open = OomReport { chosen, ..OomReport::default() };
+            self.is_group = false;
+        }
         let report = OomReport {
             is_cgroup: reason.starts_with("Memory cgroup"),
             anon_rss: figure("anon-rss:").and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024)),
             oom_score_adj: figure("oom_score_adj:").and_then(|adj| adj.trim().parse().ok()),
             ..self.open.clone()
         };
+        self.last = Some(report.clone());
         keep(&mut self.killed, (pid, report));
     }
+}
+
+/// Whom `constraint=…,task=victim,pid=20948,uid=0` says that it chose; the name may hold anything.
+fn chosen(summary: &str) -> Option<Chosen> {
+    let (rest, _) = summary.rsplit_once(",uid=")?;
+    let (rest, pid) = rest.rsplit_once(",pid=")?;
+    let (_, name) = rest.rsplit_once(",task=")?;
+    Some(Chosen { pid: pid.parse().ok()?, name: name.to_owned() })
 }
 
 /// The figure after `key` in `usage 32768kB, limit 32768kB, failcnt 43`, in bytes.
@@ -120,9 +149,31 @@ mod tests {
         assert_eq!((report.anon_rss, report.oom_score_adj), (Some(32 << 20), Some(-5)));
         assert!(report.is_cgroup);
         assert_eq!(report.trigger.as_deref(), Some("victim"));
+        assert_eq!(report.chosen, Some(Chosen { pid: 20948, name: "victim".to_owned() }));
         let names: Vec<_> = report.largest.iter().map(|one| (one.pid, one.name.as_str())).collect();
         assert_eq!(names, [(20948, "victim"), (20940, "helper")]);
         assert_eq!(reports.take(20948), None, "a pid that comes again has a report of its own");
+    }
+
+    #[test]
+    fn a_whole_cgroup() {
+        let mut reports = read(RECORDED);
+        reports.line("Tasks in /forensics-tests-20796-2 are going to be killed due to memory.oom.group set");
+        reports.line("Memory cgroup out of memory: Killed process 20940 (helper) total-vm:1kB, anon-rss:8kB, oom_score_adj:0");
+        let report = reports.take(20940).unwrap();
+        assert_eq!(report.chosen.map(|chosen| chosen.pid), Some(20948));
+        assert_eq!((report.limit, report.anon_rss), (Some(32 << 20), Some(8192)));
+    }
+
+    /// `oom_rs` of `mm/oom_kill.c` lets ten reports through in five seconds, and the last line always.
+    #[test]
+    fn nothing_of_another_report() {
+        let mut reports = read(RECORDED);
+        reports.line("Memory cgroup out of memory: Killed process 77 (x) y) total-vm:1kB, anon-rss:8kB, oom_score_adj:0");
+        let report = reports.take(77).unwrap();
+        assert_eq!((report.cgroup, report.limit, report.usage), (None, None, None));
+        assert_eq!(report.chosen, Some(Chosen { pid: 77, name: "x) y".to_owned() }));
+        assert!(report.largest.is_empty());
     }
 
     #[test]
@@ -133,6 +184,7 @@ mod tests {
         let report = reports.take(7).unwrap();
         assert!(!report.is_cgroup);
         assert_eq!((report.cgroup, report.limit, report.anon_rss), (None, None, Some(8192)));
+        assert_eq!(report.chosen.map(|chosen| chosen.name).as_deref(), Some("a) anon-rss:9 (b"));
     }
 
     #[test]

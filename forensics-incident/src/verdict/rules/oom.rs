@@ -1,4 +1,4 @@
-use crate::model::{Cause, Intent, Mechanism, OomReport, RuledOut, Verdict};
+use crate::model::{Cause, Chosen, Intent, Mechanism, OomReport, RuledOut, Verdict};
 use crate::text::size;
 
 use super::super::case::{Case, quote};
@@ -21,18 +21,17 @@ pub(super) fn oom(case: &Case<'_>) -> Option<Verdict> {
         report.map_or_else(|| passed(signal, &["mem_cgroup_out_of_memory"]), |report| report.is_cgroup);
     let is_global = report.is_some_and(|report| !report.is_cgroup)
         || passed(signal, &["__alloc_pages", "pagefault_out_of_memory"]);
+    let whole = passed(signal, &["oom_kill_memcg_member"]);
+    let chose = chose(case, report, whole);
     let scope = match (writer, is_cgroup, is_global) {
         (Some(writer), ..) => {
             format!("{} lowered the memory limit of its cgroup below what was in use", case.actor(writer))
         }
-        (None, true, _) => format!("{}, and the kernel's out-of-memory killer chose it", reached(report)),
-        (None, false, true) => {
-            "the machine ran out of memory, and the kernel's out-of-memory killer chose it".to_owned()
-        }
-        (None, false, false) => "memory ran out, and the kernel's out-of-memory killer chose it".to_owned(),
+        (None, true, _) => reached(report),
+        (None, false, true) => "the machine ran out of memory".to_owned(),
+        (None, false, false) => "memory ran out".to_owned(),
     };
-    let whole = passed(signal, &["oom_kill_memcg_member"]);
-    let reason = format!("{scope}{}", if whole { ", with all of its cgroup (memory.oom.group)" } else { "" });
+    let reason = format!("{scope}, and the kernel's out-of-memory killer chose {chose}");
     let mut verdict = explain(case, signal, Cause::Oom, Intent::Automatic, &reason);
     if let Some(writer) = writer {
         begin_with(&mut verdict, case, writer, "lowered", "the memory limit of the cgroup");
@@ -53,6 +52,21 @@ pub(super) fn oom(case: &Case<'_>) -> Option<Verdict> {
             .to_owned()
     });
     Some(verdict)
+}
+
+/// Whom the killer chose, and why the target ended with that one.
+fn chose(case: &Case<'_>, report: Option<&OomReport>, whole: bool) -> String {
+    let target = case.target();
+    let chosen = report.and_then(|report| report.chosen.as_ref()).filter(|chosen| chosen.pid != target.pid);
+    match chosen {
+        Some(Chosen { pid, name }) if whole => {
+            format!("{} (pid {pid}), with all of its cgroup (memory.oom.group)", quote(name))
+        }
+        // __oom_kill_process() sends it to whoever has the same memory.
+        Some(Chosen { pid, name }) => format!("{} (pid {pid}), whose memory it shared", quote(name)),
+        None if whole => "it, with all of its cgroup (memory.oom.group)".to_owned(),
+        None => "it".to_owned(),
+    }
 }
 
 /// "its memory cgroup `/web` reached its limit of 32 MiB"
@@ -101,6 +115,7 @@ mod tests {
             usage: Some(32 << 20),
             limit: Some(32 << 20),
             trigger: Some("somebody --running".to_owned()),
+            chosen: None,
             anon_rss: Some(30 << 20),
             oom_score_adj: Some(0),
             largest: [(812, "nginx"), (7, "helper")]
@@ -131,6 +146,23 @@ mod tests {
         let oom = OomReport { is_cgroup: false, cgroup: None, usage: None, limit: None, ..report() };
         facts.kernel_log = Some(KernelLog { oom: Some(oom), seccomp: None });
         assert!(judged(&facts).summary.contains("the machine ran out of memory"));
+    }
+
+    #[test]
+    fn who_ends_with_the_one_that_was_chosen() {
+        let chosen = |pid| Some(Chosen { pid, name: "hog".to_owned() });
+        let told = |stack: &[&str], pid| {
+            let mut facts = death(SIGKILL, Mechanism::Oom, stack, &somebody());
+            let oom = OomReport { chosen: chosen(pid), ..report() };
+            facts.kernel_log = Some(KernelLog { oom: Some(oom), seccomp: None });
+            judged(&facts).summary
+        };
+        let shared = told(&["oom_kill_process", "mem_cgroup_out_of_memory"], 7);
+        assert!(shared.contains("chose `hog` (pid 7), whose memory it shared."), "{shared}");
+        let group = told(&["oom_kill_memcg_member", "mem_cgroup_out_of_memory"], 7);
+        assert!(group.contains("chose `hog` (pid 7), with all of its cgroup (memory.oom.group)."), "{group}");
+        let itself = told(&["oom_kill_process", "mem_cgroup_out_of_memory"], 812);
+        assert!(itself.contains("killer chose it."), "{itself}");
     }
 
     #[test]
