@@ -45,6 +45,26 @@ pub fn shell_join<S: AsRef<str>>(argv: &[S]) -> String {
     argv.iter().map(|a| shell_quote(a.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
+/// A command line quoted for a shell. Where it would be longer than wanted, directories are left out: first that of the program,
+/// then those of its arguments from the left, as far as is needed; the last name of a path says most.
+pub fn command_line(argv: &[String], longest: usize) -> String {
+    let mut words: Vec<String> = argv.iter().map(|word| shell_quote(word)).collect();
+    let length =
+        |words: &[String]| words.iter().map(|word| word.chars().count() + 1).sum::<usize>().saturating_sub(1);
+    for at in 0..words.len() {
+        if length(&words) <= longest {
+            break;
+        }
+        let (Some(word), Some(argument)) = (words.get_mut(at), argv.get(at)) else { break };
+        let Some((directory, name)) = argument.rsplit_once('/') else { continue };
+        let is_path = argument.starts_with(['/', '.']) && !directory.is_empty() && !name.is_empty();
+        if is_path {
+            *word = if at == 0 { shell_quote(name) } else { format!("…/{}", shell_quote(name)) };
+        }
+    }
+    words.join(" ")
+}
+
 /// The first characters of a text, with an ellipsis when there is more.
 pub fn clip(text: &str, longest: usize) -> String {
     match text.char_indices().nth(longest) {
@@ -111,6 +131,22 @@ mod tests {
     #[test]
     fn quotes_only_where_needed() {
         assert_eq!(shell_join(&["sh", "-c", "it's $x", ""]), "sh -c 'it'\\''s $x' ''");
+    }
+
+    #[test]
+    fn directories_give_way() {
+        let argv = ["/usr/lib/jvm/bin/java", "-jar", "/opt/gateway/lib/gateway.jar", "--port", "80"]
+            .map(str::to_owned);
+        for (longest, expected) in [
+            (80, "/usr/lib/jvm/bin/java -jar /opt/gateway/lib/gateway.jar --port 80"),
+            (50, "java -jar /opt/gateway/lib/gateway.jar --port 80"),
+            (30, "java -jar …/gateway.jar --port 80"),
+        ] {
+            assert_eq!(command_line(&argv, longest), expected);
+        }
+        let script = ["sh", "-c", "rm -rf /var/tmp/x"].map(str::to_owned);
+        assert_eq!(command_line(&script, 10), "sh -c 'rm -rf /var/tmp/x'");
+        assert_eq!(command_line(&["/bin/sh".to_owned(), "/tmp/a b.sh".to_owned()], 4), "sh …/'a b.sh'");
     }
 
     #[test]

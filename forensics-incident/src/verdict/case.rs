@@ -2,7 +2,7 @@
 
 use crate::attribution::{decisive_of, is_own};
 use crate::model::{Cause, Confidence, Facts, Intent, Mechanism, OutcomeKind, Process, Signal, Verdict};
-use crate::text::{clip, shell_join, span};
+use crate::text::{clip, command_line, shell_join, span};
 
 pub(super) use crate::text::quote;
 
@@ -89,10 +89,8 @@ impl<'a> Case<'a> {
         let name = process.exe.as_deref().unwrap_or(&process.name);
         let whole = match self.show {
             Show::ExeOnly => name.to_owned(),
-            Show::Cmdline => match &process.cmdline {
-                Some(cmdline) => cmdline.clone(),
-                None => shell_join(process.args()),
-            },
+            Show::Cmdline if process.args().is_empty() => process.cmdline.clone().unwrap_or_default(),
+            Show::Cmdline => command_line(process.args(), longest),
         };
         quote(&clip(if whole.is_empty() { name } else { &whole }, longest))
     }
