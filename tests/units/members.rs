@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use harness::{Agent, Machine, Record};
 
 /// A main process and two workers, none of which ends by itself.
@@ -18,6 +18,12 @@ pub(crate) fn pids(machine: &Machine, unit: &str, count: usize) -> Result<Vec<(u
         Ok((pid, machine.host_pid(pid)?))
     };
     inner.lines().map(pid).collect()
+}
+
+/// The pid on the host of one of them.
+fn host(members: &[(u32, u32)], inner: u32) -> Result<u32> {
+    let found = members.iter().find(|&&(pid, _)| pid == inner);
+    found.map(|&(_, pid)| pid).with_context(|| format!("{inner} is not among {members:?}"))
 }
 
 /// The pids of the targets in the first line of an agent.
@@ -65,6 +71,46 @@ pub(crate) fn a_unit_as_a_whole() -> Result<()> {
     }
     ensure!(groups.len() == 1, "the groups are {groups:?}");
     no_more(agent, &told)
+}
+
+/// Its workers may be killed, and started again, without a word.
+pub(crate) fn a_unit_by_its_main_process() -> Result<()> {
+    let machine = Machine::get()?;
+    let inner = machine.service("u-main", &[THREE, "Restart=always", "RestartSec=100ms"])?;
+    let members = pids(machine, "u-main", 3)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-main", "--main"])?;
+    let Some(&(worker, _)) = members.iter().find(|&&(pid, _)| pid != inner) else {
+        bail!("the unit has {members:?}")
+    };
+    // The manager has said which one is the main process as soon as an incident can show its word.
+    machine.sh(&format!("sleep 2; kill -9 {worker}"))?;
+    machine.sh(&format!("kill -9 {inner}"))?;
+    let first = agent.find_incident(|_| true)?;
+    first.expect("target.pid", host(&members, inner)?)?;
+    // And so with the next one.
+    machine.until(&format!("test $(systemctl show --value -p MainPID u-main) -gt 0 -a $(systemctl show --value -p MainPID u-main) != {inner}"))?;
+    let members = pids(machine, "u-main", 3)?;
+    let next: u32 = machine.sh("systemctl show --value -p MainPID u-main")?.parse()?;
+    machine.sh("sleep 1; systemctl stop u-main")?;
+    let second = agent.find_incident(|record| record.at("id") != first.at("id"))?;
+    second.expect("target.pid", host(&members, next)?)?;
+    second.expect("verdict.cause", "systemd-stop")?;
+    no_more(agent, &[first, second])
+}
+
+/// Whoever starts it is gone by the time that it serves.
+pub(crate) fn a_daemon_by_its_main_process() -> Result<()> {
+    let machine = Machine::get()?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-daemon", "--main"])?;
+    let start = "ExecStart=/bin/sh -c '(sleep 1011 & echo $! > /run/u-daemon.pid; wait) & sleep 0.3'";
+    machine.unit("u-daemon", "", &["Type=forking", "PIDFile=/run/u-daemon.pid", start])?;
+    machine.sh("systemctl start u-daemon; sleep 5")?;
+    let members = pids(machine, "u-daemon", 2)?;
+    let main: u32 = machine.sh("systemctl show --value -p MainPID u-daemon")?.parse()?;
+    machine.sh("systemctl stop u-daemon")?;
+    let incident = agent.find_incident(|_| true)?;
+    incident.expect("target.pid", host(&members, main)?)?;
+    no_more(agent, &[incident])
 }
 
 pub(crate) fn a_unit_killed_by_its_cgroup() -> Result<()> {

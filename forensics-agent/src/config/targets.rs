@@ -24,6 +24,7 @@ pub(super) struct TargetsTable {
     r#match: Vec<Spanned<String>>,
     all: bool,
     follow_children: bool,
+    main: bool,
 }
 
 impl TargetsTable {
@@ -32,7 +33,8 @@ impl TargetsTable {
     /// # Errors
     /// What no process can match, or what depends on where the agent is started.
     pub(super) fn into_args(self) -> Result<TargetArgs, Fault> {
-        let Self { unit, user_unit, uid, cgroup, pidfile, comm, exe, r#match, all, follow_children } = self;
+        let Self { unit, user_unit, uid, cgroup, pidfile, comm, exe, r#match, all, follow_children, main } =
+            self;
         let named = |text: &str| match UnitSelector::parse("", text, Scope::System) {
             Ok(_) => Ok(text.to_owned()),
             Err(_) => Err("is the name of no unit".to_owned()),
@@ -55,6 +57,7 @@ impl TargetsTable {
             patterns: each(r#match, |pattern| Regex::new(pattern).map_err(|error| why_not(&error)))?,
             all,
             follow_children,
+            main_only: main,
         })
     }
 }

@@ -68,6 +68,7 @@ comm = ["nginx", "redis"]
 exe = ["/usr/bin/python3"]
 match = ["java .*gateway"]
 follow_children = true
+main = true
 "#;
 
 #[test]
@@ -80,7 +81,7 @@ fn targets_add_up_and_the_command_line_comes_first() {
     assert_eq!(targets.comms, ["sshd", "nginx", "redis"]);
     assert_eq!((targets.pids.as_slice(), targets.patterns.len()), ([7].as_slice(), 1));
     assert_eq!((targets.pidfiles.len(), targets.exes.len()), (1, 1));
-    assert!(targets.follow_children && !targets.all);
+    assert!(targets.follow_children && targets.main_only && !targets.all);
 }
 
 #[test]

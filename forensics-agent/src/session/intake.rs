@@ -50,7 +50,7 @@ impl<W: Write> Session<W> {
         if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
             self.reporter.signal(&record.target, &record.signal)?;
         }
-        self.storage.grow(record.target.key(), false);
+        self.grow(record.target.key(), false);
         self.push(Input::Signal(record), progress)
     }
 

@@ -11,7 +11,7 @@ use forensics_incident::{
 use super::{
     Progress, Session, config, context,
     markers::{News, Seen},
-    members,
+    members::{self, Standing},
 };
 use crate::host::{clock, snapshot::Snapshot};
 use crate::store::State;
@@ -26,7 +26,7 @@ impl<W: Write> Session<W> {
         for output in outputs {
             match output {
                 Output::TerminationRequested { target, signal, boot_ns: _ } => {
-                    self.storage.grow(target, true);
+                    self.grow(target, true);
                     self.take_context(target, signal, progress)?;
                     self.evidence.requested(target.pid);
                 }
@@ -38,14 +38,20 @@ impl<W: Write> Session<W> {
                     let decisive = closed.decisive;
                     let id = self.storage.close(closed.target.key());
                     let mut facts = Facts::new(&self.host, id, *closed);
+                    let is_meant = self.is_meant(&facts, standing);
+                    if is_meant == Some(false) {
+                        continue;
+                    }
                     self.evidence.complete(&mut facts, decisive);
                     self.kills.complete(&mut facts, decisive);
                     self.add_requests(&mut facts);
                     self.managers.ask(&mut facts);
                     if self.is_awaited(&facts) {
-                        // Its manager may be taking down the agent as well.
                         let incident = self.judged(facts);
-                        self.storage.put(&incident, State::Closed);
+                        if is_meant.is_some() {
+                            // Its manager may be taking down the agent as well.
+                            self.storage.put(&incident, State::Closed);
+                        }
                         self.untimed.push(incident.facts);
                     } else {
                         self.report(facts, progress)?;
@@ -54,6 +60,23 @@ impl<W: Write> Session<W> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the end of a member is to be told; none while that is not known. Where the manager does not say which process is
+    /// the main one, whom a member made is not taken for it.
+    fn is_meant(&mut self, facts: &Facts, standing: Option<Standing>) -> Option<bool> {
+        match standing.filter(|_| self.settings.selectors.main_only) {
+            Some(standing) => self.managers.is_meant(facts, standing == Standing::Top),
+            None => Some(true),
+        }
+    }
+
+    /// The incident of a target has grown, which is stored if it is to be told.
+    pub(super) fn grow(&mut self, key: ProcessKey, opens: bool) {
+        let is_worker = self.settings.selectors.main_only && self.members.get(key) == Some(Standing::Worker);
+        if !is_worker || self.targets.get(&key.pid).is_some_and(|target| self.managers.is_main(target)) {
+            self.storage.grow(key, opens);
+        }
     }
 
     /// True while a manager has something to say about an incident before it can be told.
@@ -68,6 +91,9 @@ impl<W: Write> Session<W> {
         self.untimed = waiting;
         let timed: Vec<Facts> = timed;
         timed.into_iter().try_for_each(|mut facts| {
+            if !self.managers.was_meant(&facts) {
+                return Ok(());
+            }
             self.add_requests(&mut facts);
             self.report(facts, progress)
         })

@@ -47,6 +47,9 @@ pub struct TargetArgs {
     /// Also the processes that a target starts
     #[arg(short, long)]
     pub follow_children: bool,
+    /// Of units, only the main process
+    #[arg(long = "main")]
+    pub main_only: bool,
 }
 
 impl TargetArgs {
@@ -70,6 +73,7 @@ impl TargetArgs {
             patterns,
             all,
             follow_children: _,
+            main_only: _,
         } = self;
         pids.is_empty()
             && units.is_empty()
@@ -97,6 +101,7 @@ impl TargetArgs {
             patterns,
             all,
             follow_children,
+            main_only,
         } = other;
         Self {
             pids: [self.pids, pids].concat(),
@@ -110,6 +115,7 @@ impl TargetArgs {
             patterns: [self.patterns, patterns].concat(),
             all: self.all || all,
             follow_children: self.follow_children || follow_children,
+            main_only: self.main_only || main_only,
         }
     }
 
@@ -130,6 +136,7 @@ impl TargetArgs {
             patterns,
             all,
             follow_children,
+            main_only,
         } = self;
         if comms.iter().any(String::is_empty) {
             return Err(Failure::usage("--comm is empty, and no process has an empty name"));
@@ -147,6 +154,7 @@ impl TargetArgs {
             patterns: patterns.clone(),
             all: *all,
             follow_children: *follow_children,
+            main_only: *main_only,
         })
     }
 }
@@ -170,6 +178,8 @@ pub struct Selectors {
     pub all: bool,
     /// And what the targets start.
     pub follow_children: bool,
+    /// Of units, only the main process, as far as their manager says which that is.
+    pub main_only: bool,
 }
 
 impl Selectors {

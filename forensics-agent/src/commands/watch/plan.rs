@@ -35,6 +35,11 @@ impl Plan {
             return Err(Failure::usage(format!("the configuration {} names no targets", path.display())));
         }
         let selectors = targets.selectors()?;
+        if selectors.main_only && selectors.units.is_empty() {
+            return Err(Failure::usage(
+                "--main says which processes of a unit are meant, and no unit is named",
+            ));
+        }
         check_cgroups(&selectors)?;
         let settings = Settings {
             selectors,

@@ -1,6 +1,7 @@
 //! A run of a unit, as it was when a target in it came.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use forensics_incident::model::{Process, UnitState};
 
@@ -17,6 +18,10 @@ pub(super) struct Came {
     /// The process by which it was noticed, as the host and as its pid namespace counts.
     pids: Vec<u32>,
     said: OnceLock<UnitState>,
+    /// The manager said that there was no main process yet.
+    is_starting: AtomicBool,
+    /// It will not be asked again.
+    is_asked: AtomicBool,
 }
 
 impl Came {
@@ -25,12 +30,34 @@ impl Came {
         let is_id = |id: &String| id.len() == ID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());
         let claimed = invocation_id.filter(|id| place.is_service() && is_id(id));
         let pids = std::iter::once(target.pid).chain(target.ns_pid).collect();
-        Self { claimed, pids, said: OnceLock::new() }
+        Self { claimed, pids, ..Self::default() }
     }
 
     /// The manager's answer; the first one counts.
     pub(super) fn tell(&self, state: UnitState) {
         let _ = self.said.set(state);
+    }
+
+    /// The manager's answer is that the unit has no main process yet.
+    pub(super) fn tell_starting(&self) {
+        self.is_starting.store(true, Ordering::Relaxed);
+    }
+
+    /// The manager has answered, or never will.
+    pub(super) fn tell_no_more(&self) {
+        self.is_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// True as long as the manager may still say which process is the main one.
+    pub(super) fn is_open(&self) -> bool {
+        let is_told = self.said.get().is_some() || self.is_starting.load(Ordering::Relaxed);
+        !is_told && !self.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// The main process, as the manager counts: 0 while there is none, none when the manager has not said.
+    pub(super) fn main_pid(&self) -> Option<u32> {
+        let none_yet = self.is_starting.load(Ordering::Relaxed).then_some(0);
+        self.state().and_then(|state| state.main_pid).or(none_yet)
     }
 
     /// The unit in this run, when the manager has answered in time.

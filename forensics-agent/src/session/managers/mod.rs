@@ -38,6 +38,8 @@ const MAX_FOLLOWED: usize = 64;
 pub(super) struct Managers {
     /// Whether what comes of an end is waited for as well.
     follows: bool,
+    /// Whether it matters which process is the main one of its unit.
+    wants_main: bool,
     /// By pid of the target.
     targets: HashMap<u32, Arc<Came>>,
     /// By cgroup path: what the last of its targets was told.
@@ -46,6 +48,8 @@ pub(super) struct Managers {
     looks: Arc<Semaphore>,
     /// Incidents that wait for an answer.
     pending: HashSet<String>,
+    /// Runs of the units of incidents that wait to learn which process is the main one.
+    deciding: HashMap<String, (Arc<Came>, bool)>,
     /// Runs of the units of incidents that were asked about.
     told: HashMap<String, Arc<Came>>,
     /// Answers, by incident.
@@ -79,16 +83,46 @@ impl Managers {
     pub(super) fn new(follows: bool) -> Self {
         Self {
             follows,
+            wants_main: false,
             targets: HashMap::new(),
             units: HashMap::new(),
             tasks: JoinSet::new(),
             looks: Arc::new(Semaphore::new(MAX_LOOKS)),
             pending: HashSet::new(),
+            deciding: HashMap::new(),
             told: HashMap::new(),
             said: HashMap::new(),
             followed: VecDeque::new(),
             settled: Vec::new(),
         }
+    }
+
+    /// Whether it matters from now on which process is the main one of its unit.
+    pub(super) fn want_main(&mut self, wanted: bool) {
+        self.wants_main = wanted;
+    }
+
+    /// True when the manager has said that a target is the main process of its unit.
+    pub(super) fn is_main(&self, target: &Process) -> bool {
+        self.targets.get(&target.pid).and_then(|came| is_main(came, target)) == Some(true)
+    }
+
+    /// Whether the end of a member is to be told, when only main processes are meant; none while its manager may still say which
+    /// that is, which [`Self::is_pending`] waits for. Where it never says, `otherwise` holds.
+    pub(super) fn is_meant(&mut self, facts: &Facts, otherwise: bool) -> Option<bool> {
+        let Some(came) = self.targets.get(&facts.target.pid).cloned() else { return Some(otherwise) };
+        if came.is_open() {
+            self.deciding.insert(facts.id.clone(), (came, otherwise));
+            return None;
+        }
+        Some(is_main(&came, &facts.target).unwrap_or(otherwise))
+    }
+
+    /// The same of one that was waited for; true when nothing was to be decided.
+    pub(super) fn was_meant(&mut self, facts: &Facts) -> bool {
+        self.deciding
+            .remove(&facts.id)
+            .is_none_or(|(came, otherwise)| is_main(&came, &facts.target).unwrap_or(otherwise))
     }
 
     /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. To be called within the
@@ -106,17 +140,27 @@ impl Managers {
         let came = Arc::new(Came::new(target, &place, invocation_id));
         self.units.insert(path.to_owned(), Arc::clone(&came));
         self.targets.insert(target.pid, Arc::clone(&came));
+        let wants_main = self.wants_main;
         self.tasks.spawn(async move {
+            let mut last = None;
             for pause in RETRY_AFTER {
                 match state(&place).await {
                     Ok(state) => {
-                        came.tell(state);
-                        break;
+                        // A daemon that goes into the background is the main process once its starter has ended.
+                        let is_starting = state.active_state.as_deref() == Some("activating");
+                        let is_whole = !(wants_main && is_starting && state.main_pid == Some(0));
+                        last = Some(state);
+                        if is_whole {
+                            break;
+                        }
+                        came.tell_starting();
                     }
                     Err(error) => log::debug!("{error}"),
                 }
                 sleep(pause).await;
             }
+            last.into_iter().for_each(|state| came.tell(state));
+            came.tell_no_more();
             Answer::Came
         });
     }
@@ -153,6 +197,7 @@ impl Managers {
     /// True while an incident waits for its manager, for some 2 s at most.
     pub(super) fn is_pending(&self, facts: &Facts) -> bool {
         self.pending.contains(&facts.id)
+            || self.deciding.get(&facts.id).is_some_and(|(came, _)| came.is_open())
     }
 
     /// Waits for an answer.
@@ -235,6 +280,11 @@ impl Said {
             facts.unit_result = unit_result::of(facts);
         }
     }
+}
+
+/// Whether a process is the main one of its unit; none when the manager has not said.
+fn is_main(came: &Came, process: &Process) -> Option<bool> {
+    came.main_pid().map(|main| main == process.pid || process.ns_pid == Some(main))
 }
 
 /// The unit of a process, when it is one that a manager starts and stops.
