@@ -20,6 +20,21 @@ pub(super) fn also(facts: &Facts, style: Style) -> String {
     format!("{}\n", style.dim(&text))
 }
 
+/// Those that are not told one by one.
+pub(super) fn also_more(style: Style) -> String {
+    format!("{}\n", style.dim("and more by the same act: `forensics-agent list` has each of them"))
+}
+
+/// One more of a row of ends that are alike.
+pub(super) fn again(incident: &Incident, zone: Zone, style: Style) -> String {
+    let Incident { facts, verdict } = incident;
+    let clock = zone.clock(facts.outcome.ts);
+    let summary =
+        style.verdict(verdict.intent, facts.outcome.kind, &format!("● {}", cut(&verdict.summary, LINE)));
+    let row = facts.history.as_ref().map(|history| cut(&history.sentence(), LINE)).unwrap_or_default();
+    format!("{clock}  {summary}  {}", style.dim(&format!("{row} (incident {})", cut(&facts.id, 40))))
+}
+
 /// What a manager made of an end whose verdict was printed; none when it made nothing of it.
 pub(super) fn settled(facts: &Facts, style: Style) -> Option<String> {
     let result = facts.unit_result.as_ref()?;
@@ -50,12 +65,12 @@ fn unit_result(facts: &Facts, result: &UnitResult) -> String {
 }
 
 /// The whole verdict. JSON has what does not fit.
-pub(super) fn full(incident: &Incident, again: bool, zone: Zone, style: Style) -> String {
+pub(super) fn full(incident: &Incident, anew: bool, zone: Zone, style: Style) -> String {
     let Incident { facts, verdict } = incident;
     let outcome = &facts.outcome;
     let summary = format!("● {}", cut(&verdict.summary, 2 * LINE));
     let mut text = style.verdict(verdict.intent, outcome.kind, &summary);
-    if again {
+    if anew {
         text.push_str(&style.dim("  (updated)"));
     }
     text.push('\n');

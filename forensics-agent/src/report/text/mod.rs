@@ -1,5 +1,6 @@
 //! Text for people: the verdict first, then what it rests on.
 
+mod folding;
 mod incident;
 mod line;
 #[cfg(test)]
@@ -7,13 +8,13 @@ pub(crate) mod samples;
 mod style;
 mod time;
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use forensics_incident::model::{Cause, Facts, Incident, Process, Signal};
+use forensics_incident::model::{Incident, Process, Signal};
 
 use super::{Loss, Ready};
 use crate::store::NotStored;
+use folding::{Folding, Form};
 use line::brief;
 pub(super) use line::{cut, slug};
 pub(super) use style::Style;
@@ -22,9 +23,6 @@ pub use time::Zone;
 /// What the first line shows of the selectors that have found nothing yet, characters.
 const WAITING: usize = 200;
 
-/// How many incidents are remembered, so that what comes later can be short.
-const REMEMBERED: usize = 1024;
-
 /// Prints records as text.
 #[derive(Debug)]
 pub struct TextReporter<W> {
@@ -32,17 +30,8 @@ pub struct TextReporter<W> {
     style: Style,
     zone: Zone,
     quiet: bool,
-    shown: VecDeque<Shown>,
+    folding: Folding,
     last: Last,
-}
-
-/// An incident that was printed.
-#[derive(Debug)]
-struct Shown {
-    id: String,
-    group_id: Option<String>,
-    cause: Cause,
-    in_full: bool,
 }
 
 /// What was printed last, so that blank lines stand around verdicts and nowhere else.
@@ -56,7 +45,7 @@ enum Last {
 impl<W: Write> TextReporter<W> {
     /// Prints to `out`: with colours or without, times in this zone, without progress when `quiet`.
     pub fn new(out: W, colour: bool, zone: Zone, quiet: bool) -> Self {
-        Self { out, style: Style { colour }, zone, quiet, shown: VecDeque::new(), last: Last::Nothing }
+        Self { out, style: Style { colour }, zone, quiet, folding: Folding::default(), last: Last::Nothing }
     }
 
     /// Prints what is watched.
@@ -89,61 +78,31 @@ impl<W: Write> TextReporter<W> {
         self.line(&line::event(target, signal, self.zone, self.style))
     }
 
-    /// Prints an incident; in one line when its verdict was printed already for another one that ended by the
-    /// same act.
+    /// Prints an incident; in a line, or not at all, when its verdict was printed already for another one.
     ///
     /// # Errors
     /// As the writer.
     pub fn incident(&mut self, incident: &Incident) -> io::Result<()> {
-        let Incident { facts, verdict } = incident;
-        let known = self.shown.iter_mut().find(|shown| shown.id == facts.id);
-        let again = known.is_some();
-        let in_full = match known {
-            // An update of one that its group's verdict stands for: still nothing to add.
-            Some(Shown { in_full: false, cause, .. }) if *cause == verdict.cause => return Ok(()),
-            // What is new of it is told in a line.
-            Some(shown) if shown.cause == verdict.cause && facts.update.is_some() => {
-                if let Some(line) = incident::settled(facts, self.style) {
-                    return self.line(&line);
-                }
-                shown.in_full = true;
-                true
-            }
-            Some(shown) => {
-                (shown.in_full, shown.cause) = (true, verdict.cause);
-                true
-            }
-            None => {
-                let in_full = !self.stands_for(facts, verdict.cause);
-                let (id, group_id) = (facts.id.clone(), facts.group_id.clone());
-                self.remember(Shown { id, group_id, cause: verdict.cause, in_full });
-                in_full
-            }
-        };
-        if in_full {
-            let page = incident::full(incident, again, self.zone, self.style);
-            let before = if self.last == Last::Nothing { "" } else { "\n" };
-            self.last = Last::Verdict;
-            self.print(&format!("{before}{page}"))
-        } else {
-            self.print(&incident::also(facts, self.style))
+        let facts = &incident.facts;
+        match self.folding.form(incident) {
+            Form::Full => self.page(incident, false),
+            Form::Anew => self.page(incident, true),
+            Form::Again => self.line(&incident::again(incident, self.zone, self.style)),
+            Form::Also => self.print(&incident::also(facts, self.style)),
+            Form::AlsoMore => self.print(&incident::also_more(self.style)),
+            Form::Settled => match incident::settled(facts, self.style) {
+                Some(line) => self.line(&line),
+                None => Ok(()),
+            },
+            Form::Nothing => Ok(()),
         }
     }
 
-    /// True when the verdict of another incident stands for this one too.
-    fn stands_for(&self, facts: &Facts, cause: Cause) -> bool {
-        facts.group_id.is_some()
-            && self
-                .shown
-                .iter()
-                .any(|shown| shown.group_id == facts.group_id && shown.cause == cause && shown.in_full)
-    }
-
-    fn remember(&mut self, shown: Shown) {
-        if self.shown.len() == REMEMBERED {
-            self.shown.pop_front();
-        }
-        self.shown.push_back(shown);
+    fn page(&mut self, incident: &Incident, anew: bool) -> io::Result<()> {
+        let page = incident::full(incident, anew, self.zone, self.style);
+        let before = if self.last == Last::Nothing { "" } else { "\n" };
+        self.last = Last::Verdict;
+        self.print(&format!("{before}{page}"))
     }
 
     /// Prints that records were lost.
