@@ -1,10 +1,12 @@
 //! Every program and every hook variant on the running kernel, and what its verifier spends on each.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes};
+use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes, VMLINUX_BTF};
+use forensics_agent::kernel::requests::RequestHook;
 use forensics_common::Config;
 use harness::{Skip, needs_root, test};
 
@@ -26,7 +28,9 @@ type Sizes = BTreeMap<String, (u32, u32)>;
 
 fn main() -> ExitCode {
     let hooks = Hook::ALL.map(|hook| test(hook.name(), move || loads(hook)));
+    let request_hooks = RequestHook::ALL.map(|hook| test(hook.name(), move || records_requests(hook)));
     let mut tests = Vec::from(hooks);
+    tests.extend(request_hooks);
     tests.push(test("verified_instructions", verified_instructions));
     harness::main(tests)
 }
@@ -43,14 +47,57 @@ fn loads(hook: Hook) -> Result<()> {
 fn load(hook: Hook) -> Result<Sizes> {
     needs_root()?;
     let types = KernelTypes::read()?;
-    let kernel = Kernel::load_with(&types, EVERYTHING, None, hook)?;
-    Ok(kernel.program_sizes().into_iter().map(|(name, verified, size)| (name, (verified, size))).collect())
+    Ok(sizes(&Kernel::load_with(&types, EVERYTHING, None, hook)?))
+}
+
+fn sizes(kernel: &Kernel) -> Sizes {
+    kernel.program_sizes().into_iter().map(|(name, verified, size)| (name, (verified, size))).collect()
+}
+
+/// Loads and attaches what sees requests, where the kernel has the hook.
+fn records_requests(hook: RequestHook) -> Result<()> {
+    let loaded = load_for_requests(hook)?.len() - load(Hook::RawTracepoint)?.len();
+    ensure!(loaded == 1, "{loaded} programs were loaded for it");
+    Ok(())
+}
+
+fn load_for_requests(hook: RequestHook) -> Result<Sizes> {
+    needs_root()?;
+    needs(hook)?;
+    let types = KernelTypes::read()?;
+    let mut kernel = Kernel::load_with(&types, EVERYTHING, None, Hook::RawTracepoint)?;
+    kernel.record_requests(hook)?;
+    Ok(sizes(&kernel))
+}
+
+/// Skips where the kernel says that it has no such hook. The agent's own opinion is what is tested.
+fn needs(hook: RequestHook) -> Result<()> {
+    const TRACING: &str = "/sys/kernel/tracing";
+    const TRACEPOINT: &[u8] = b"\0btf_trace_sock_send_length\0";
+    let has = match hook {
+        // It can be read where functions may be traced at all.
+        RequestHook::Fentry => std::fs::read_to_string(format!("{TRACING}/available_filter_functions"))
+            .is_ok_and(|functions| functions.lines().any(|line| line == "unix_stream_sendmsg")),
+        RequestHook::Socket => std::fs::read(VMLINUX_BTF)?.windows(TRACEPOINT.len()).any(|w| w == TRACEPOINT),
+        RequestHook::Syscalls => Path::new(TRACING).join("events/syscalls/sys_enter_sendmsg").exists(),
+    };
+    if !has {
+        bail!(Skip(format!("needs a kernel that offers the hook {}", hook.name())));
+    }
+    Ok(())
 }
 
 fn verified_instructions() -> Result<()> {
     let mut sizes = Sizes::new();
     for hook in Hook::ALL {
         sizes.extend(load(hook)?);
+    }
+    for hook in RequestHook::ALL {
+        match load_for_requests(hook) {
+            Ok(more) => sizes.extend(more),
+            Err(error) if error.is::<Skip>() => {}
+            Err(error) => return Err(error),
+        }
     }
     println!("verified instructions, translated bytes: {sizes:?}");
     if sizes.values().all(|&(verified, _)| verified == 0) {
