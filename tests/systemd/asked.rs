@@ -1,6 +1,9 @@
 //! Who asked systemd: the request behind a stop, by whatever way it comes.
 
 use anyhow::{Result, bail, ensure};
+use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes};
+use forensics_agent::kernel::requests::RequestHook;
+use forensics_common::Config;
 use harness::{Agent, Machine, PATIENCE, Record, Skip, wait};
 
 const PLAIN: &str = "ExecStart=/bin/sleep 1000";
@@ -199,4 +202,26 @@ pub(crate) fn by_commands_alone() -> Result<()> {
     let incident = scene.stopped()?;
     incident.expect("requests.0.seen", false)?;
     expect_asker(&incident, "systemctl restart q-exec", "RestartUnit q-exec.service replace")
+}
+
+/// One request, by whatever hook the kernel has for it; `matrix` says whether it should have it.
+pub(crate) fn seen_by(hook: RequestHook) -> Result<()> {
+    Machine::get()?;
+    let mut kernel = Kernel::load_with(&KernelTypes::read()?, Config::NOTHING, None, Hook::RawTracepoint)?;
+    if let Err(why) = kernel.record_requests(hook) {
+        bail!(Skip(format!("needs a kernel with the hook {}: {why}", hook.name())));
+    }
+    drop(kernel);
+
+    let name = format!("q-{}", hook.name());
+    let scene = Scene::with(&name, &[PLAIN], hook.name())?;
+    scene.agent.ready().expect("instigator", hook.name())?;
+    scene.machine.sh(&format!("systemctl restart {name}"))?;
+    let incident = scene.stopped()?;
+    incident.expect("requests.0.seen", true)?;
+    expect_asker(
+        &incident,
+        &format!("systemctl restart {name}"),
+        &format!("RestartUnit {name}.service replace"),
+    )
 }

@@ -12,6 +12,7 @@ mod unprivileged;
 
 use std::process::ExitCode;
 
+use forensics_agent::kernel::requests::RequestHook;
 use harness::{Machine, test};
 
 fn main() -> ExitCode {
@@ -55,6 +56,9 @@ fn main() -> ExitCode {
         test("request_that_polkit_refuses", unprivileged::request_that_polkit_refuses),
         test("unit_that_restarts_itself", unprivileged::unit_that_restarts_itself),
         test("by_commands_alone", asked::by_commands_alone),
+        test("seen_by_fentry", || asked::seen_by(RequestHook::Fentry)),
+        test("seen_by_socket", || asked::seen_by(RequestHook::Socket)),
+        test("seen_by_syscalls", || asked::seen_by(RequestHook::Syscalls)),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);
