@@ -8,7 +8,7 @@ use forensics_incident::text::escape;
 use serde::Deserialize;
 
 use crate::commands::{
-    check_timing, diagnose, doctor, failure::Failure, judge, list, run, show, snapshot, stats, watch,
+    check_timing, diagnose, doctor, explain, failure::Failure, judge, list, run, show, snapshot, stats, watch,
 };
 use crate::host::redact::redact;
 
@@ -60,6 +60,8 @@ pub enum Command {
     Show(show::Args),
     /// Count stored incidents: who kills what, how often, at what hours, and what dies again and again
     Stats(stats::Args),
+    /// Tell what logs know of ends that nobody watched
+    Explain(explain::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -217,6 +219,7 @@ impl Cli {
             | Command::List(_)
             | Command::Show(_)
             | Command::Stats(_)
+            | Command::Explain(_)
             | Command::Doctor(_) => {}
         }
         Ok(self)

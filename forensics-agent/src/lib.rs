@@ -1,6 +1,8 @@
 //! The agent: loads the kernel programs, joins their records with evidence from the host, and reports
 //! each end of a target with a verdict.
 //!
+//! `explain` reads what logs tell of ends that nobody watched.
+//!
 //! `kernel` speaks with the kernel programs, `host` gathers evidence, `targets` says which processes are
 //! watched, `session` is one run around the event loop, `store` keeps incidents, `varlink` answers those who ask over a socket,
 //! `report` prints, `service` is what a service
@@ -14,6 +16,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod diagnostics;
+pub mod explain;
 mod forward;
 pub mod host;
 pub mod kernel;

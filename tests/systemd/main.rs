@@ -3,6 +3,7 @@
 mod announced;
 mod asked;
 mod diagnose;
+mod explain;
 mod journal;
 mod reasons;
 mod said;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         test("seen_by_fentry", || asked::seen_by(RequestHook::Fentry)),
         test("seen_by_socket", || asked::seen_by(RequestHook::Socket)),
         test("seen_by_syscalls", || asked::seen_by(RequestHook::Syscalls)),
+        test("ends_that_nobody_watched", explain::ends_that_nobody_watched),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);

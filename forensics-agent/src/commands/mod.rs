@@ -19,6 +19,7 @@ use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 pub mod check_timing;
 pub mod diagnose;
 pub mod doctor;
+pub mod explain;
 pub mod failure;
 pub mod judge;
 pub mod list;
@@ -65,6 +66,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::List(args) => list::run(&globals, &args),
         Command::Show(args) => show::run(&globals, &args),
         Command::Stats(args) => stats::run(&globals, &args),
+        Command::Explain(args) => event_loop()?.block_on(explain::run(&globals, &args)),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

@@ -3,6 +3,7 @@
 //! Reports compute nothing: what is not in the record is not in the report.
 
 pub mod context_line;
+pub mod explanation;
 pub mod html;
 mod journal;
 mod json;
