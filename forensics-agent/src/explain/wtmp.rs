@@ -1,63 +1,17 @@
 //! wtmp(5): when the host was started and shut down.
 
 use super::{Kind, Told, finding};
-
-const PATH: &str = "/var/log/wtmp";
-/// Size of `struct utmp` of the C library on 64-bit Linux (`bits/types/struct_utmp.h`), bytes.
-const RECORD: usize = 384;
-/// Offsets in it: type, name of the user, Unix seconds.
-const TYPE: usize = 0;
-const USER: usize = 44;
-const USER_LENGTH: usize = 32;
-const SECONDS: usize = 340;
-/// Types (utmp(5)): a change of the run level, a boot.
-const RUN_LVL: i16 = 1;
-const BOOT_TIME: i16 = 2;
-/// What is read at most, bytes: a multiple of the record.
-const CAP: usize = RECORD * 10_000;
+use crate::host::wtmp::{PATH, What, read};
 
 /// The boots and shutdowns.
 pub(super) fn findings() -> Told {
-    let bytes = std::fs::read(PATH).map_err(|why| match why.kind() {
+    let records = read().map_err(|why| match why.kind() {
         std::io::ErrorKind::NotFound => "it is not there".to_owned(),
         _ => why.to_string(),
     })?;
-    let records = bytes.len() / RECORD * RECORD;
-    let late = bytes.get(records.saturating_sub(CAP)..records).unwrap_or_default();
-    Ok(late.chunks_exact(RECORD).filter_map(record).collect())
-}
-
-fn record(record: &[u8]) -> Option<super::Finding> {
-    let kind = i16::from_ne_bytes(record.get(TYPE..TYPE + 2)?.try_into().ok()?);
-    let seconds = i32::from_ne_bytes(record.get(SECONDS..SECONDS + 4)?.try_into().ok()?);
-    let user = record.get(USER..USER + USER_LENGTH)?.split(|&byte| byte == 0).next()?;
-    // The field has 32 bits; after 2038 it is to be read without a sign.
-    let ts = f64::from(seconds as u32);
-    match (kind, user) {
-        (BOOT_TIME, _) => Some(finding(ts, Kind::Boot, PATH, "the host started")),
-        (RUN_LVL, b"shutdown") => Some(finding(ts, Kind::Shutdown, PATH, "the host was shut down")),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn boots_and_shutdowns() {
-        let bytes = |kind: i16, user: &[u8]| {
-            let mut bytes = [0u8; RECORD];
-            bytes[..2].copy_from_slice(&kind.to_ne_bytes());
-            bytes[USER..USER + user.len()].copy_from_slice(user);
-            bytes[SECONDS..SECONDS + 4].copy_from_slice(&1_795_000_000i32.to_ne_bytes());
-            bytes
-        };
-        let found = record(&bytes(BOOT_TIME, b"reboot")).expect("a boot");
-        assert_eq!((found.kind, found.ts), (Kind::Boot, 1_795_000_000.0));
-        assert_eq!(record(&bytes(RUN_LVL, b"shutdown")).map(|found| found.kind), Some(Kind::Shutdown));
-        assert_eq!(record(&bytes(RUN_LVL, b"runlevel")), None);
-        assert_eq!(record(&bytes(7, b"ann")), None);
-        assert_eq!(record(&[0; 3]), None);
-    }
+    let told = records.into_iter().map(|(ts, what)| match what {
+        What::Boot => finding(ts, Kind::Boot, PATH, "the host started"),
+        What::Shutdown => finding(ts, Kind::Shutdown, PATH, "the host was shut down"),
+    });
+    Ok(told.collect())
 }

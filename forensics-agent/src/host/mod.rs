@@ -25,3 +25,4 @@ pub mod suspension;
 pub mod syscalls;
 pub mod systemd;
 pub mod tool;
+pub mod wtmp;

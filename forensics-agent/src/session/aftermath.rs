@@ -5,12 +5,14 @@ use std::path::Path;
 
 use forensics_incident::assembly::Closed;
 use forensics_incident::model::{
-    Aftermath as Found, Facts, Gap, Lost, Missing, Outcome, OutcomeKind, Process, ProcessKey,
+    Aftermath as Found, Facts, Gap, JournalEnd, LogLine, Lost, Missing, Outcome, OutcomeKind, Process,
+    ProcessKey,
 };
 use tokio::task::JoinSet;
 
 use super::{Progress, Session, host};
 use crate::host::journal::{JournalError, boot_end};
+use crate::host::wtmp::{self, What};
 use crate::host::{clock, proc, pstore};
 use crate::store::{Run, State, Store, StoreError};
 
@@ -119,6 +121,10 @@ async fn complete(mut gone: Gone) -> Gone {
             gone.missing = Some(Missing { field: "aftermath.journal".to_owned(), why: why.to_string() });
         }
     }
+    let told = gone.found.journal.as_ref().is_some_and(|journal| journal.shutdown.is_some());
+    if gone.found.gap == Gap::Boot && !told {
+        gone.found.journal = shutdown_by_wtmp(since, gone.found.found).or(gone.found.journal);
+    }
     if gone.found.gap == Gap::Boot {
         gone.found.panic = pstore::panic_since(gone.run.seen);
     }
@@ -129,6 +135,16 @@ async fn complete(mut gone: Gone) -> Gone {
         gone.targets.clear();
     }
     gone
+}
+
+/// The shutdown that wtmp(5) has, where the journal of that boot is not kept.
+fn shutdown_by_wtmp(since: f64, until: f64) -> Option<JournalEnd> {
+    let records = wtmp::read().unwrap_or_default();
+    let down = |(ts, what): &&(f64, What)| *what == What::Shutdown && (since..=until).contains(ts);
+    let (ts, _) = records.iter().find(down)?;
+    let text = "the host was shut down".to_owned();
+    let shutdown = LogLine { ts: *ts, text, identifier: Some(wtmp::PATH.to_owned()), ..LogLine::default() };
+    Some(JournalEnd { last: *ts, shutdown: Some(shutdown), before: Vec::new() })
 }
 
 impl<W: Write> Session<W> {

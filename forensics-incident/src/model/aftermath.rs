@@ -17,7 +17,7 @@ pub struct Aftermath {
     /// That agent was stopped in an orderly way, with the target alive.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub agent_stopped: bool,
-    /// What the journal tells of the end of that boot; absent when it cannot be read, or has nothing of it.
+    /// What the journal tells of the end of that boot, or wtmp(5); absent when neither has anything of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalEnd>,
     /// What a kernel that panicked left behind.
