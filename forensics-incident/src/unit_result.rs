@@ -21,7 +21,8 @@ pub fn is_settled(facts: &Facts) -> bool {
     let Some(manager) = &facts.manager else { return false };
     let Some(after) = &manager.after else { return false };
     if runs_again(facts, manager) {
-        return true;
+        // The journal is read after the properties, which may be those from before the new start.
+        return after.invocation_id.is_none() || after.invocation_id != manager.invocation_id;
     }
     match after.active_state.as_deref() {
         Some("inactive" | "failed") => after.job.is_none(),
@@ -217,6 +218,15 @@ mod tests {
             assert!(!said.restarted);
             assert!(said.why_not.as_ref().is_some_and(|why| why.contains(words)), "{said:?}");
         }
+    }
+
+    #[test]
+    fn properties_from_before_the_new_start() {
+        let started = message(message_ids::STARTED, 100.5, "b");
+        let mut before = state("activating", "a");
+        assert!(!is_settled(&end(before.clone(), vec![started.clone()])));
+        before.invocation_id = Some("c".to_owned());
+        assert!(is_settled(&end(before, vec![started])), "yet another run");
     }
 
     #[test]
