@@ -9,13 +9,16 @@ mod crowd;
 mod kills;
 mod latency;
 mod machine;
+mod peers;
 mod report;
+mod requests;
 mod samples;
 mod signals;
 mod snapshot;
 mod start;
 mod storm;
 mod targets;
+mod tool;
 mod victim;
 
 use std::process::{Command, ExitCode};
@@ -54,6 +57,10 @@ enum Benchmark {
     Start,
     /// From a kill to the incident on standard output
     Latency,
+    /// Beside sigsnoop and bpftrace, on the same work
+    Peers,
+    /// A busy server on a socket, by how requests to managers are seen
+    Requests,
     /// The shutdown context, beside the seed's Python and bare system calls
     Snapshot,
 }
@@ -66,6 +73,8 @@ impl Benchmark {
             Self::Storm => storm::run(),
             Self::Start => start::run(),
             Self::Latency => latency::run(),
+            Self::Peers => peers::run(),
+            Self::Requests => requests::run(),
             Self::Snapshot => snapshot::run(),
         }
     }

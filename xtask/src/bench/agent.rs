@@ -93,11 +93,7 @@ impl Agent {
 
     /// A line of its `status` that holds kilobytes, as `VmRSS`, in mebibytes.
     pub(super) fn memory(&self, field: &str) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let kilobytes = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-        Ok(kilobytes.with_context(|| format!("{path} has no {field}"))? / 1024.0)
+        memory_of(self.pid(), field)
     }
 
     /// How often its threads have gone to sleep of their own accord.
@@ -132,6 +128,15 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A line of a process's `status` that holds kilobytes, in mebibytes.
+pub(super) fn memory_of(pid: u32, field: &str) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    Ok(kilobytes.with_context(|| format!("{path} has no {field}"))? / 1024.0)
 }
 
 fn is(line: &Value, schema: &str) -> bool {

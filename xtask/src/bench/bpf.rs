@@ -143,6 +143,19 @@ impl Usage {
     }
 }
 
+/// What all programs of a process have run, nanoseconds.
+pub(super) fn program_ns(pid: u32) -> Result<f64> {
+    let infos = fdinfos(pid)?;
+    // Several descriptors may be of one program.
+    let programs: std::collections::BTreeMap<_, _> = infos
+        .iter()
+        .filter_map(|(_, text)| {
+            field(text, "prog_type").and(Some((field(text, "prog_id")?, field(text, "run_time_ns")?)))
+        })
+        .collect();
+    programs.values().map(|ns| ns.parse::<f64>().with_context(|| format!("{ns:?} is no time"))).sum()
+}
+
 /// Kernel memory of all maps that a process has, bytes.
 pub(super) fn map_memory(pid: u32) -> Result<f64> {
     let infos = fdinfos(pid)?;

@@ -19,6 +19,8 @@ pub(super) enum Unit {
     Microseconds,
     #[serde(rename = "ms")]
     Milliseconds,
+    #[serde(rename = "s")]
+    Seconds,
     #[serde(rename = "MiB")]
     Mebibytes,
     /// One thing measured in units of another.
@@ -34,6 +36,7 @@ impl Unit {
             Self::Nanoseconds => " ns",
             Self::Microseconds => " µs",
             Self::Milliseconds => " ms",
+            Self::Seconds => " s",
             Self::Mebibytes => " MiB",
             Self::Ratio => "×",
             Self::Count => return format!("{value:.0}"),
