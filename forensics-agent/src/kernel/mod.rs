@@ -4,6 +4,7 @@ pub mod btf;
 pub mod cgroup_map;
 pub mod kallsyms;
 pub mod load;
+mod load_error;
 pub mod mechanism;
 mod offsets;
 pub mod reach_map;
