@@ -21,7 +21,10 @@ const ABOUT_JOBS: [&str; 7] = [
     "d9b373ed55a64feb8242e02dbe79a49c",
 ];
 /// Services whose messages tell why a manager acts.
-const ADVISERS: [&str; 2] = ["systemd-logind.service", "systemd-oomd.service"];
+const ADVISERS: [&str; 4] =
+    ["systemd-logind.service", "systemd-oomd.service", "earlyoom.service", "nohang.service"];
+/// What earlyoom says from here on of a process that it kills is nobody's business.
+const CMDLINE: &str = ", cmdline \"";
 /// What of an entry is asked for.
 const FIELDS: &[&str] = &[
     SENT,
@@ -93,7 +96,7 @@ fn message(entry: &Entry) -> Option<ManagerMessage> {
     Some(ManagerMessage {
         ts: entry.unix_s()?,
         identifier: entry.text("SYSLOG_IDENTIFIER")?,
-        text: text::clip(&entry.text("MESSAGE")?, MAX_TEXT),
+        text: text::clip(entry.text("MESSAGE")?.split(CMDLINE).next().unwrap_or_default(), MAX_TEXT),
         message_id: entry.text("MESSAGE_ID"),
         unit: entry.text("UNIT").or_else(|| entry.text("USER_UNIT")),
         invocation_id: entry.text("INVOCATION_ID").or_else(|| entry.text("USER_INVOCATION_ID")),
@@ -173,6 +176,14 @@ mod tests {
             (message.invocation_id.as_deref(), message.job_type.as_deref()),
             (Some("ab"), Some("stop"))
         );
+    }
+
+    #[test]
+    fn command_lines_are_left_out() {
+        let line = br#"{"__REALTIME_TIMESTAMP":"1795490225500000","SYSLOG_IDENTIFIER":"earlyoom","MESSAGE":
+            "sending SIGTERM to process 7 uid 0 \"hog\": oom_score 900, VmRSS 99 MiB, cmdline \"hog --token s\""}"#;
+        let message = Entry::parse(line).and_then(|entry| message(&entry)).expect("a message");
+        assert_eq!(message.text, "sending SIGTERM to process 7 uid 0 \"hog\": oom_score 900, VmRSS 99 MiB");
     }
 
     #[test]

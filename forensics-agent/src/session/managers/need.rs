@@ -43,7 +43,9 @@ pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool) -> Need {
 pub(super) fn is_of_manager(signal: &Signal) -> bool {
     let ends = requests_termination(signal.signal_num) || signal.signal_num == SIGABRT;
     let by_kernel = !signal.mechanism.is_user_sent() && signal.mechanism != Mechanism::CgroupKill;
-    let adviser = |sender: &Process| matches!(sender.program(), "systemd-oomd" | "systemd-logind");
+    let adviser = |sender: &Process| {
+        matches!(sender.program(), "systemd-oomd" | "systemd-logind" | "earlyoom" | "nohang")
+    };
     ends && !by_kernel && signal.sender.as_ref().is_some_and(|one| one.is_service_manager() || adviser(one))
 }
 

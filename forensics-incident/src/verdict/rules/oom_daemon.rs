@@ -50,13 +50,24 @@ pub(super) fn oom_daemon(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// What systemd-oomd logged about it: which limit was passed, and by how much.
+/// What the daemon logged about it: which limit was passed, and by how much, or how large the target was.
 fn own_word(case: &Case<'_>, signal: &Signal) -> Option<String> {
     let messages = case.facts.manager.as_ref().map_or(&[][..], |manager| manager.messages.as_slice());
+    let target = case.target();
+    let names = |text: &str| {
+        [Some(target.pid), target.ns_pid].into_iter().flatten().any(|pid| {
+            // earlyoom: "sending SIGTERM to process 1234 uid 0 …"
+            text.split_once(" to process ")
+                .is_some_and(|(_, rest)| rest.split(' ').next() == Some(&pid.to_string()))
+        })
+    };
     let fits = |message: &&ManagerMessage| {
-        message.identifier == "systemd-oomd"
-            && message.text.starts_with("Killed ")
-            && (message.ts - signal.ts).abs() <= WORD_S
+        let is_about_it = match message.identifier.as_str() {
+            "systemd-oomd" => message.text.starts_with("Killed "),
+            "earlyoom" | "nohang" => names(&message.text),
+            _ => false,
+        };
+        is_about_it && (message.ts - signal.ts).abs() <= WORD_S
     };
     messages.iter().rfind(fits).map(|message| quoted(message, signal))
 }
@@ -108,6 +119,24 @@ mod tests {
             verdict.evidence
         );
         assert!(verdict.summary.contains("was killed with its whole cgroup"), "{}", verdict.summary);
+    }
+
+    #[test]
+    fn earlyoom_says_whom_it_meant() {
+        let told = |pid: u32| {
+            let earlyoom = Process {
+                exe: Some("/usr/bin/earlyoom".to_owned()),
+                ..process(500, "/usr/bin/earlyoom -m 5")
+            };
+            let text =
+                format!("sending SIGTERM to process {pid} uid 0 \"nginx\": oom_score 900, VmRSS 99 MiB");
+            let word = ManagerMessage { identifier: "earlyoom".to_owned(), text, ..said(99.8, "") };
+            let facts = killed(nginx(), 100.0, SIGTERM, vec![kill(99.9, SIGTERM, earlyoom)]);
+            let said = judge(&with_word(facts, vec![word]), Show::Cmdline).evidence;
+            said.iter().any(|said| said.contains("VmRSS 99 MiB"))
+        };
+        assert!(told(812));
+        assert!(!told(81), "another process");
     }
 
     #[test]
