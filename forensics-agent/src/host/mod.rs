@@ -4,6 +4,7 @@ pub mod bpf_programs;
 pub mod cgroup;
 pub mod cgroup_mounts;
 pub mod clock;
+pub mod container;
 pub mod deadline;
 pub mod diagnose;
 pub mod features;

@@ -8,6 +8,7 @@ use forensics_incident::{
 };
 
 use super::{Progress, Session, faults};
+use crate::host::container;
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
 
 impl<W: Write> Session<W> {
@@ -113,6 +114,8 @@ impl<W: Write> Session<W> {
 
     /// A new target that is there now.
     pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
+        let container_name = target.container_id.as_deref().and_then(container::name);
+        let target = Process { container_name, ..target };
         self.targets.insert(target.pid, target.clone());
         if !self.settings.selectors.all {
             self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));

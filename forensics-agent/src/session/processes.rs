@@ -254,8 +254,12 @@ impl Processes {
     /// A process that is in another cgroup now, when that is told.
     pub(super) fn moved(&self, process: Process, cgroup: Option<String>) -> Process {
         let Some(cgroup) = cgroup else { return process };
+        let container_id = process.container_id.clone();
         let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, ..process };
         place(&mut moved);
+        if moved.container_id != container_id {
+            moved.container_name = None;
+        }
         moved
     }
 

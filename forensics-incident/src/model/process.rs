@@ -82,6 +82,9 @@ pub struct Process {
     /// Container id found in the cgroup path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
+    /// What the engine calls that container; of targets only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
     /// The pid in the process's own pid namespace, when that is not the initial one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ns_pid: Option<u32>,

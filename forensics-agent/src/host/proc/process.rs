@@ -136,6 +136,7 @@ fn read_alone(
         unit: None,
         slice: None,
         container_id: None,
+        container_name: None,
         ns_pid: status.ns_pid,
         ancestors: Vec::new(),
     };

@@ -156,9 +156,22 @@ fn target(facts: &Facts) -> String {
     if let Some(uid) = target.uid {
         text.push_str(&format!(", uid {uid}"));
     }
+    if let Some(pid) = target.ns_pid.filter(|&pid| pid != target.pid) {
+        text.push_str(&format!(", which calls itself {pid}"));
+    }
     text.push(')');
-    if let Some(place) = target.unit.as_ref().or(target.container_id.as_ref()) {
-        text.push_str(&format!(" in {}", cut(place, 60)));
+    match (&target.container_name, &target.container_id) {
+        (Some(name), Some(id)) => {
+            text.push_str(&format!(" in the container {} ({})", cut(name, 40), cut(id, 13)))
+        }
+        (None, Some(id)) => text.push_str(&format!(" in the container {}", cut(id, 13))),
+        _ => {}
+    }
+    // A container's scope says no more than its id.
+    let own =
+        target.unit.as_ref().filter(|unit| target.container_id.as_ref().is_none_or(|id| !unit.contains(id)));
+    if let Some(unit) = own {
+        text.push_str(&format!(" in {}", cut(unit, 60)));
     }
     text
 }
