@@ -241,7 +241,7 @@ impl<'a> Asked<'a> {
             0 => {}
             1 => said.push("1 request was not recorded, since its sender made too many.".to_owned()),
             lost => {
-                said.push(format!("{lost} requests were not recorded, since their senders made too many."))
+                said.push(format!("{lost} requests were not recorded, since their senders made too many."));
             }
         }
         let others = case.facts.requests.iter().filter(|other| {
