@@ -81,12 +81,15 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// A reporter to `out` in the form that was asked for.
 pub fn reporter<W: Write + IsTerminal>(globals: &Globals, out: W) -> Reporter<W> {
+    let colour = globals.color.wanted(&out);
+    reporter_in(globals, out, colour)
+}
+
+/// The same, with colours or without.
+fn reporter_in<W: Write>(globals: &Globals, out: W, colour: bool) -> Reporter<W> {
     match globals.output {
         Format::Json => Reporter::json(JsonReporter::new(out)),
-        Format::Text => {
-            let colour = globals.color.wanted(&out);
-            Reporter::text(TextReporter::new(out, colour, Zone::Local, globals.quiet))
-        }
+        Format::Text => Reporter::text(TextReporter::new(out, colour, Zone::Local, globals.quiet)),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod explanation;
 pub mod html;
 mod journal;
 mod json;
+pub mod live;
 pub mod table;
 mod text;
 pub mod timing;

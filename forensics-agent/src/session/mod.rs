@@ -30,6 +30,7 @@ mod symbols;
 mod timings;
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     io::{self, Write},
     path::PathBuf,
@@ -39,7 +40,7 @@ use std::{
 
 use forensics_incident::{
     assembly::{Assembler, HostFacts},
-    model::{Facts, Incident, Process, ProcessKey},
+    model::{Facts, Incident, Process, ProcessKey, Signal},
 };
 
 use crate::{
@@ -120,6 +121,15 @@ pub struct Progress {
     pub closed: Vec<Incident>,
     /// There may be more records.
     pub more: bool,
+}
+
+/// The targets as they are now.
+#[derive(Debug, Clone, Default)]
+pub struct Overview {
+    /// How many there are.
+    pub count: usize,
+    /// Some of them, those that were signalled last first, each with its last signal.
+    pub targets: Vec<(Process, Option<Signal>)>,
 }
 
 /// One run of the agent.
@@ -269,6 +279,23 @@ impl<W: Write> Session<W> {
     /// How many processes are watched by now.
     pub fn target_count(&self) -> usize {
         self.targets.len()
+    }
+
+    /// So many of the targets, with their last signals.
+    pub fn overview(&self, limit: usize) -> Overview {
+        let mut order: Vec<(Reverse<u64>, u32)> = self
+            .targets
+            .values()
+            .map(|target| {
+                let last = self.assembler.last_signal(target.key());
+                (Reverse(last.map_or(0, Signal::last_ns)), target.pid)
+            })
+            .collect();
+        order.sort_unstable();
+        let shown = order.iter().take(limit).filter_map(|(_, pid)| self.targets.get(pid));
+        let with_last =
+            |target: &Process| (target.clone(), self.assembler.last_signal(target.key()).cloned());
+        Overview { count: order.len(), targets: shown.map(with_last).collect() }
     }
 
     /// Says that everything is attached and every selector resolved.

@@ -175,6 +175,12 @@ impl Assembler {
         Some(target.clone().close(&ending, &self.config))
     }
 
+    /// The last signal of a target, of those that are kept.
+    pub fn last_signal(&self, key: ProcessKey) -> Option<&Signal> {
+        let target = self.targets.get(&resolve(&self.targets, key)?)?;
+        target.ledger.signals().max_by_key(|signal| signal.last_ns())
+    }
+
     /// The incident as it would be if the target died now of a signal that it has received: of this number, or of the last
     /// one that arrived. None when there is no such target, or no signal has arrived.
     pub fn supposing(&self, now_boot_ns: u64, key: ProcessKey, signal: Option<u32>) -> Option<Closed> {

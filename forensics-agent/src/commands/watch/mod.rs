@@ -1,5 +1,6 @@
 //! `watch`: the agent.
 
+mod live;
 mod plan;
 mod watcher;
 
@@ -34,6 +35,9 @@ to end; an exit of its own accord is told only of those that came from outside, 
 
 In JSON the first line is of schema forensics-agent/ready/1 and comes when everything is attached
 and every selector resolved, so that a script can wait for it; it comes again after a reload.
+
+On a terminal, the targets stand below with their states, uptimes and last signals, drawn anew every second;
+elsewhere, and with --quiet, only what is reported is printed.
 
 Runs until SIGINT or SIGTERM, or with --once until the first incident closes. With --config, SIGHUP
 makes it read the file again; when the new one is wrong, the old one stays in force.";

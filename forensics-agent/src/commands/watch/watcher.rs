@@ -1,6 +1,6 @@
 //! The agent at work: the event loop, with what a service manager and whoever is on call want of it.
 
-use std::io::{self, Stdout};
+use std::io;
 use std::time::Duration;
 
 use forensics_incident::model::Incident;
@@ -8,9 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Globals;
 use crate::report::JournalReporter;
+use crate::report::live::Screen;
 use crate::service::{Manager, Runner};
 use crate::session::Session;
 
+use super::live::{Live, MAX_ROWS};
 use super::plan::Plan;
 use super::{Args, Failure};
 use crate::commands;
@@ -22,7 +24,8 @@ const LAST_CHANCE: Duration = Duration::from_secs(10);
 pub(super) struct Watcher<'a> {
     globals: &'a Globals,
     args: &'a Args,
-    session: Session<Stdout>,
+    session: Session<Screen>,
+    live: Option<Live>,
     signals: Signals,
     manager: Manager,
     runner: Option<Runner>,
@@ -43,7 +46,9 @@ impl<'a> Watcher<'a> {
         // Caught before anything is attached, so that a stop during the start is a clean one.
         let signals = Signals::catch(args.config.is_some()).map_err(|error| cannot_wait(&error))?;
         let manager = Manager::of_environment();
-        let mut reporter = commands::reporter(globals, io::stdout());
+        let screen = Screen::default();
+        let colour = globals.color.wanted(&io::stdout());
+        let mut reporter = commands::reporter_in(globals, screen.clone(), colour);
         reporter.set_journal(journal(plan.journald));
         let mut session =
             Session::start(plan.settings, reporter).map_err(|error| Failure::kernel(error.to_string()))?;
@@ -61,7 +66,8 @@ impl<'a> Watcher<'a> {
         session.announce().map_err(|error| Failure::output(&error))?;
         session.remember_everyone();
         let runner = plan.on_incident.map(Runner::new);
-        Ok(Self { globals, args, session, signals, manager, runner, incidents: 0, last: None })
+        let live = Live::of(globals, &screen);
+        Ok(Self { globals, args, session, live, signals, manager, runner, incidents: 0, last: None })
     }
 
     /// Runs to the end and yields the exit status.
@@ -71,10 +77,23 @@ impl<'a> Watcher<'a> {
     pub(super) async fn run(mut self) -> Result<u8, Failure> {
         self.manager.ready(&self.status());
         loop {
+            if self.live.as_ref().is_some_and(Live::is_gone) {
+                self.draw();
+            }
+            let live = async {
+                match &mut self.live {
+                    Some(live) => live.tick().await,
+                    None => std::future::pending().await,
+                }
+            };
             let progress = tokio::select! {
                 progress = self.session.step() => progress.map_err(|error| Failure::output(&error))?,
                 () = self.manager.keep_alive() => {
                     self.session.beat();
+                    continue;
+                }
+                () = live => {
+                    self.draw();
                     continue;
                 }
                 asked = self.signals.next() => match asked {
@@ -91,6 +110,9 @@ impl<'a> Watcher<'a> {
             }
         }
         self.manager.stopping();
+        if let Some(live) = &self.live {
+            live.clear();
+        }
         if !self.args.once {
             self.tell_the_rest()?;
         }
@@ -98,6 +120,12 @@ impl<'a> Watcher<'a> {
             runner.finish(LAST_CHANCE).await;
         }
         Ok(0)
+    }
+
+    fn draw(&self) {
+        if let Some(live) = &self.live {
+            live.draw(&self.counts(), &self.session.overview(MAX_ROWS));
+        }
     }
 
     /// What the kernel recorded before the stop is still told.
@@ -130,12 +158,17 @@ impl<'a> Watcher<'a> {
 
     /// What `systemctl status` shows.
     fn status(&self) -> String {
+        let last = self.last.as_ref().map_or_else(String::new, |last| format!("; the last one: {last}"));
+        format!("{}{last}", self.counts())
+    }
+
+    /// How many targets there are, and how many incidents there were.
+    fn counts(&self) -> String {
         let count =
             |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let targets = self.session.target_count() as u64;
-        let last = self.last.as_ref().map_or_else(String::new, |last| format!("; the last one: {last}"));
         let targets = if targets == 1 { "1 process".to_owned() } else { format!("{targets} processes") };
-        format!("watching {targets}; {} so far{last}", count(self.incidents, "incident"))
+        format!("watching {targets}; {} so far", count(self.incidents, "incident"))
     }
 
     /// Reads the configuration again. When it is wrong, the old one stays in force, and that is said.

@@ -10,11 +10,20 @@ const STAT_CAP: usize = 4096;
 /// The key of a process that is alive now, its start in ticks; None when there is none, or only what is left of one until its
 /// parent has waited for it. Waits for nothing that the process does.
 pub fn read_key(pid: u32) -> Option<ProcessKey> {
-    let mut buffer = Vec::new();
-    ProcDir::open(pid).ok()?.read(c"stat", &mut buffer, STAT_CAP).ok()?;
-    let stat = Stat::parse(&buffer)?;
+    let stat = stat(pid)?;
     let is_alive = !matches!(stat.state, 'Z' | 'X');
     is_alive.then(|| ProcessKey { pid, start_boot_ns: boot_ns_of_ticks(stat.start_ticks) })
+}
+
+/// The state of a process, one letter as ps(1) has it; None when there is no such process.
+pub fn state(pid: u32) -> Option<char> {
+    stat(pid).map(|stat| stat.state)
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let mut buffer = Vec::new();
+    ProcDir::open(pid).ok()?.read(c"stat", &mut buffer, STAT_CAP).ok()?;
+    Stat::parse(&buffer)
 }
 
 #[cfg(test)]
