@@ -15,11 +15,14 @@ use super::ledger::{self, Ledger, Note};
 use super::row::{State, Summary};
 use super::{Retention, Store, StoreError};
 use crate::host::clock;
+use crate::memory;
 
 /// Incidents that wait for the disk at most; what comes beyond is told as not stored.
 const QUEUE: usize = 1024;
 /// Incidents of one transaction at most.
 const BATCH: usize = 256;
+/// How often memory is given back at most.
+const REST_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is looked for, while there is something to write.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -67,7 +70,7 @@ impl Writer {
         let (failed, failures) = unbounded_channel();
         let tell = failed.clone();
         let ledger = Ledger::default();
-        let mut disk = Disk { path, retention, store: None, pruned: None, ledger };
+        let mut disk = Disk { path, retention, store: None, pruned: None, rested: None, ledger };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || disk.write_all(&work, &tell))?;
@@ -153,6 +156,8 @@ struct Disk {
     /// None until it is needed, and after a failure.
     store: Option<Store>,
     pruned: Option<Instant>,
+    /// When the memory of code was last given back.
+    rested: Option<Instant>,
     ledger: Ledger,
 }
 
@@ -164,7 +169,11 @@ impl Disk {
         }
         while let Ok(first) = work.recv() {
             let batch: Vec<Work> = std::iter::once(first).chain(work.try_iter().take(BATCH - 1)).collect();
-            let Err(why) = self.write(&batch) else { continue };
+            let written = self.write(&batch);
+            if batch.len() < BATCH {
+                self.rest();
+            }
+            let Err(why) = written else { continue };
             self.ledger.distrust();
             for work in batch {
                 match work {
@@ -174,6 +183,14 @@ impl Disk {
                     Work::Note(_) | Work::Forget(_) => log::debug!("who is watched is not noted: {why}"),
                 }
             }
+        }
+    }
+
+    /// Nothing waits for the disk: the code of the database is not needed for a while.
+    fn rest(&mut self) {
+        if self.rested.is_none_or(|at| at.elapsed() >= REST_EVERY) {
+            self.rested = Some(Instant::now());
+            memory::release_code();
         }
     }
 
