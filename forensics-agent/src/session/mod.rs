@@ -18,6 +18,7 @@ mod managers;
 mod markers;
 mod members;
 mod outcome;
+mod overview;
 mod places;
 mod pressures;
 mod processes;
@@ -28,19 +29,18 @@ mod ring;
 mod storage;
 mod symbols;
 mod timings;
+mod turn;
 
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use forensics_incident::{
     assembly::{Assembler, HostFacts},
-    model::{Facts, Incident, Process, ProcessKey, Signal},
+    model::{Facts, Incident, Process, ProcessKey},
 };
 
 use crate::{
@@ -72,11 +72,12 @@ use losses::Losses;
 use managers::Managers;
 use markers::Markers;
 use members::Members;
+pub use overview::Overview;
 use places::{Places, Slots};
 use processes::Processes;
 use relays::Relays;
 use requests::Requests;
-use ring::{Batch, Diagnostics, Ring};
+use ring::{Diagnostics, Ring};
 use storage::Storage;
 use symbols::Symbols;
 use timings::Timings;
@@ -121,15 +122,6 @@ pub struct Progress {
     pub closed: Vec<Incident>,
     /// There may be more records.
     pub more: bool,
-}
-
-/// The targets as they are now.
-#[derive(Debug, Clone, Default)]
-pub struct Overview {
-    /// How many there are.
-    pub count: usize,
-    /// Some of them, those that were signalled last first, each with its last signal.
-    pub targets: Vec<(Process, Option<Signal>)>,
 }
 
 /// One run of the agent.
@@ -281,23 +273,6 @@ impl<W: Write> Session<W> {
         self.targets.len()
     }
 
-    /// So many of the targets, with their last signals.
-    pub fn overview(&self, limit: usize) -> Overview {
-        let mut order: Vec<(Reverse<u64>, u32)> = self
-            .targets
-            .values()
-            .map(|target| {
-                let last = self.assembler.last_signal(target.key());
-                (Reverse(last.map_or(0, Signal::last_ns)), target.pid)
-            })
-            .collect();
-        order.sort_unstable();
-        let shown = order.iter().take(limit).filter_map(|(_, pid)| self.targets.get(pid));
-        let with_last =
-            |target: &Process| (target.clone(), self.assembler.last_signal(target.key()).cloned());
-        Overview { count: order.len(), targets: shown.map(with_last).collect() }
-    }
-
     /// Says that everything is attached and every selector resolved.
     ///
     /// # Errors
@@ -325,85 +300,5 @@ impl<W: Write> Session<W> {
         }
         memory::trim();
         memory::release_code();
-    }
-
-    /// Waits for records or a deadline and takes in what there is, up to a batch.
-    ///
-    /// # Errors
-    ///
-    /// The report could not be written.
-    pub async fn step(&mut self) -> io::Result<Progress> {
-        let deadline = self.assembler.next_deadline();
-        let now = clock::boot_ns();
-        let deadline =
-            deadline.into_iter().chain(self.answers.deadline()).chain(self.storage.deadline()).min();
-        let patience = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(now)));
-        let mut batch = Batch::default();
-        tokio::select! {
-            records = self.ring.next() => batch = records?,
-            ready = self.markers.readable() => ready?,
-            () = self.timings.answer() => {}
-            failure = self.storage.failure() => self.reporter.not_stored(&failure)?,
-            () = self.managers.answer() => {}
-            passed = self.diagnostics.pass_on() => passed?,
-            () = self.answers.asked() => batch = self.ring.take(),
-            () = self.aftermath.learnt() => {}
-            () = async { tokio::time::sleep(patience.unwrap_or_default()).await }, if patience.is_some() => {
-                // A death that was recorded in time must not be taken for survival.
-                batch = self.ring.take();
-            }
-        }
-        self.take_in(batch)
-    }
-
-    /// Reports what still waits for a manager, without its answer. To be called when the run ends.
-    ///
-    /// # Errors
-    ///
-    /// The report could not be written.
-    pub fn finish(&mut self) -> io::Result<Progress> {
-        let mut progress = Progress::default();
-        for facts in std::mem::take(&mut self.untimed) {
-            self.report(facts, &mut progress)?;
-        }
-        for failure in self.storage.finish() {
-            self.reporter.not_stored(&failure)?;
-        }
-        Ok(progress)
-    }
-
-    /// The agent is awake for another reason, and may note that it is at work.
-    pub fn beat(&mut self) {
-        self.storage.beat();
-    }
-
-    /// Takes in all records that are there, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// The report could not be written.
-    pub fn drain(&mut self) -> io::Result<Progress> {
-        let batch = self.ring.take();
-        self.take_in(batch)
-    }
-
-    fn take_in(&mut self, batch: Batch) -> io::Result<Progress> {
-        let mut progress = Progress { closed: Vec::new(), more: !batch.drained };
-        // What was announced before a signal must be known when that signal is judged.
-        let news = self.markers.take();
-        self.handle_news(news, &mut progress)?;
-        self.report_timed(&mut progress)?;
-        self.report_settled()?;
-        self.report_aftermath(&mut progress)?;
-        self.take_records(batch.records, &mut progress)?;
-        if batch.drained {
-            self.notice_losses(&mut progress)?;
-            let outputs = self.assembler.tick(clock::boot_ns());
-            self.handle(outputs, &mut progress)?;
-            self.store_what_grew();
-        }
-        self.answer(batch.drained);
-        self.storage.note();
-        Ok(progress)
     }
 }
