@@ -87,6 +87,7 @@ impl Question {
             }
         }
         if timeout_at(started + PATIENCE, self.last_words(&mut said)).await.is_err() {
+            said.log_is_late = true;
             said.missing.push(missing("unit_log", "the journal did not answer in time"));
         }
         if said.manager.is_none() {
@@ -100,10 +101,11 @@ impl Question {
         self.facts.manager.is_none() && self.facts.signals.iter().any(is_of_manager)
     }
 
-    /// Looks, ever more rarely, until the manager has made up its mind. None when it does not in any reasonable time.
-    pub(super) async fn settled(mut self) -> Option<Said> {
+    /// Looks, ever more rarely, until the manager has made up its mind. None when it does not in any reasonable time, or is no
+    /// news; that the log of the unit is owed makes it some.
+    pub(super) async fn settled(mut self, is_owed_a_log: bool) -> Option<Said> {
         let started = Instant::now();
-        let is_owed = self.is_owed();
+        let is_owed = is_owed_a_log || self.is_owed();
         let delay = self.came.state().and_then(|state| state.restart_delay).and_then(Timeout::seconds);
         let delay = Duration::from_secs_f64(delay.unwrap_or_default().clamp(0.0, MAX_RESTART_DELAY_S));
         let deadline = started + SETTLE_FOR + delay;
@@ -118,6 +120,9 @@ impl Question {
             let has_spoken = is_owed && elapsed >= OWED_AFTER && self.is_enough(&said, elapsed);
             if has_settled || has_spoken {
                 self.last_words(&mut said).await;
+                if said.log_is_late && elapsed < ASK_AGAIN_FOR {
+                    continue;
+                }
                 said.residual = match unit_result::of(&self.facts) {
                     Some(result) if !result.restarted => {
                         cgroup::processes(self.facts.target.cgroup.as_deref()?)
@@ -169,7 +174,9 @@ impl Question {
     async fn last_words(&self, said: &mut Said) {
         let _turn = self.looks.acquire().await;
         let ended = Ended { invocation_id: self.came.invocation_id(), ..self.ended.clone() };
-        match journal::last_lines(&self.place, &ended).await {
+        let lines = journal::last_lines(&self.place, &ended).await;
+        said.log_is_late = matches!(lines, Err(JournalError::Overdue));
+        match lines {
             Ok(lines) => said.log = lines,
             Err(error) => said.missing.push(missing("unit_log", &error.to_string())),
         }
