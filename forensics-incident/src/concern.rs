@@ -70,8 +70,8 @@ fn of_engine(request: &Request, target: &Process, names: &[String]) -> Option<Co
     }
     let (id, object) = (target.container_id.as_deref()?, request.object.as_deref()?);
     let by_id = object.len() >= SHORTEST_ID && id.starts_with(object);
-    let is_it = by_id || names.iter().any(|name| name == object);
-    Some(if is_it { Concern::Target } else { Concern::Elsewhere })
+    let by_name = target.container_name.as_deref() == Some(object) || names.iter().any(|name| name == object);
+    Some(if by_id || by_name { Concern::Target } else { Concern::Elsewhere })
 }
 
 /// Where a process stands, as its manager sees it.
@@ -215,5 +215,7 @@ mod tests {
             assert_eq!(concern(&docker(object), &target, &runc, &names), expected, "{object}");
         }
         assert_eq!(concern(&docker("web"), &nginx(), &runc, &names), None, "in no container");
+        let named = Process { container_name: Some("cache".to_owned()), ..target };
+        assert_eq!(concern(&docker("cache"), &named, &runc, &[]), Some(Concern::Target));
     }
 }

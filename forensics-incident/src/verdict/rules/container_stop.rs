@@ -49,6 +49,7 @@ mod tests {
         assert_eq!((verdict.cause, verdict.culprit), (Cause::ContainerStop, Some(cli)));
         assert_eq!(verdict.instigator.map(|i| i.request), Some("stop web t=5".to_owned()));
         let unasked = killed(nginx(), 100.0, SIGTERM, signals);
-        assert_eq!(judge(&unasked, Show::Cmdline).cause, Cause::ExternalKill);
+        let verdict = judge(&unasked, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.instigator), (Cause::ContainerStop, None));
     }
 }

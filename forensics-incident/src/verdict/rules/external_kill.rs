@@ -72,6 +72,10 @@ fn by_proxy(case: &Case<'_>, signal: &Signal, sender: &Process, role: Role, caus
         (_, false) => format!("{} from {by}, {}", case.ended_by(signal), role.noun()),
     };
     let summary = format!("{name} {what}; {asked}.");
+    let cause = match (role, cause) {
+        (Role::Runtime, Cause::ExternalKill) => Cause::ContainerStop,
+        (_, cause) => cause,
+    };
     let mut verdict = verdict(cause, Intent::Unknown, Confidence::Likely, summary);
     verdict.culprit = known.cloned();
     verdict
