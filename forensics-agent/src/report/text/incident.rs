@@ -162,7 +162,7 @@ fn target(facts: &Facts) -> String {
     text.push(')');
     match (&target.container_name, &target.container_id) {
         (Some(name), Some(id)) => {
-            text.push_str(&format!(" in the container {} ({})", cut(name, 40), cut(id, 13)))
+            text.push_str(&format!(" in the container {} ({})", cut(name, 40), cut(id, 13)));
         }
         (None, Some(id)) => text.push_str(&format!(" in the container {}", cut(id, 13))),
         _ => {}
