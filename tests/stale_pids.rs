@@ -154,7 +154,8 @@ fn pidfile_of_another_process() -> Result<()> {
     };
     let (incident, ..) = killed(HOUR, command)?;
     incident.expect("verdict.cause", "external-kill")?;
-    incident.expect("kill", serde_json::Value::Null)
+    incident.expect("kill.pidfiles", serde_json::Value::Null)?;
+    incident.expect("kill.earlier", serde_json::Value::Null)
 }
 
 /// Whoever names a file may want root to read another one.

@@ -130,6 +130,27 @@ const EXPECTED: &[(&str, Cause, Confidence, Blamed, &str)] = &[
         Nobody,
         "`database.service` was stopped",
     ),
+    (
+        "container-stop",
+        Cause::ContainerStop,
+        Confidence::Likely,
+        Other("docker stop"),
+        "asked Docker to stop web t=3",
+    ),
+    (
+        "systemd-oom-policy",
+        Cause::SystemdOomPolicy,
+        Confidence::Certain,
+        Nobody,
+        "OOMPolicy=stop ends the rest",
+    ),
+    (
+        "systemd-stop",
+        Cause::SystemdStop,
+        Confidence::Certain,
+        Other("systemctl restart"),
+        "asked it to (RestartUnit gateway.service replace)",
+    ),
     ("systemd-runtime-limit", Cause::SystemdRuntimeLimit, Confidence::Certain, Nobody, "RuntimeMaxSec=1 s"),
     (
         "systemd-stop-timeout",
