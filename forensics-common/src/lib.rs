@@ -37,7 +37,7 @@ pub use fork::{ForkRecord, TaskKey};
 pub use header::{Header, Kind, Stream, UnknownKind};
 pub use offsets::{ABSENT, Offsets};
 pub use outlet::{Outlet, OutletKind};
-pub use reach::{REACH_PLACES, Reach, reach_place};
+pub use reach::{REACH_PLACES, Reach, reach_id, reach_place};
 pub use request::{
     MAX_MESSAGE, MAX_RATE, MAX_SOCKET_PATH, RATE_WINDOW_NS, RequestRate, RequestRecord, request_flags,
 };

@@ -1,37 +1,38 @@
 //! Whom else a sender signals: it may kill by a pattern, or by the group, and only one of those that it meets is watched.
 //!
-//! This runs for each signal that may end somebody on the host, watched or not, so a sender has one place, found by its process
-//! id, and whoever comes later takes it over. Nothing but the count is wrong when two take turns.
+//! This runs for each signal by which people end processes, watched or not, so a sender has one place, found by its start, and
+//! whoever comes later takes it over. Signals that programs send each other all day do not pay for it.
 
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
-use forensics_common::{Reach, reach_place};
+use forensics_common::{Reach, reach_id, reach_place};
 
 use crate::{
-    atomic,
     globals::{have_task_pt_regs, offset},
     maps::REACHES,
     read::typed,
 };
 
+/// SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL and SIGTERM, a bit for each as in the masks of the configuration.
+const COUNTED: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 5 | 1 << 8 | 1 << 14;
+
 /// Counts a signal for the running thread. Only where the kernel knows the type of that: calls would cost too much.
 #[inline(always)]
-pub(crate) fn count(signal: u32) {
-    if !have_task_pt_regs() {
+pub(crate) fn count(signal: u32, bit: u64) {
+    if COUNTED & bit == 0 || !have_task_pt_regs() {
         return;
     }
-    // SAFETY: the helper returns a typed pointer to the running task; the members are a `pid_t` and a `u64`.
-    let (tgid, start) = unsafe {
-        let current: *const u8 = bpf_get_current_task_btf().cast();
-        (typed::<u32>(current, offset!(task_tgid)), typed::<u64>(current, offset!(task_start)))
-    };
-    let (Ok(tgid), Ok(start_boot_ns)) = (tgid, start) else { return };
-    let Some(reach) = REACHES.get_ptr_mut(reach_place(tgid)) else { return };
-    // SAFETY: a value of an array. What two senders write to it at once is checked by the agent against who is meant.
+    // SAFETY: the helper returns a typed pointer to the running task; the member is a `u64`.
+    let start = unsafe { typed::<u64>(bpf_get_current_task_btf().cast(), offset!(task_start)) };
+    let Ok(start_boot_ns) = start else { return };
+    let Some(reach) = REACHES.get_ptr_mut(reach_place(start_boot_ns)) else { return };
+    let id = reach_id(start_boot_ns, signal);
+    // SAFETY: a value of an array. A thread runs on one CPU, so that nobody else counts for it; that another one took the place
+    // the agent tells by the id.
     unsafe {
-        if (*reach).start_boot_ns == start_boot_ns && (*reach).signal == signal {
-            atomic::add(&raw mut (*reach).count, 1);
+        if (*reach).id == id {
+            (*reach).count += 1;
         } else {
-            *reach = Reach { start_boot_ns, tgid, signal, count: 1 };
+            *reach = Reach { id, count: 1 };
         }
     }
 }

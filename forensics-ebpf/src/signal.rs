@@ -99,7 +99,7 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
     }
     // What the kernel sends is nobody's.
     if generated.info != SEND_SIG_PRIV {
-        reach::count(generated.signal);
+        reach::count(generated.signal, bit);
     }
     let Ok(tgid) = target_tgid() else { return };
     let watched = targets::find(tgid);

@@ -15,8 +15,8 @@ pub struct Kill {
     /// The process group that the signal was sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<ProcessGroup>,
-    /// How many more signals of the same number its sender had made at other processes when the incident was complete; absent
-    /// where that is not counted.
+    /// How many more signals of the same number its sender had made at other processes when the incident was complete. Counted
+    /// are SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL and SIGTERM, from Linux 5.15 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<u64>,
     /// What kept the target from acting on the signal when that came.
