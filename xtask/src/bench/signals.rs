@@ -72,13 +72,14 @@ fn program_time() -> Result<Vec<Measure>> {
     let agent = Agent::watch_pids(&[watched.pid()])?;
     agent.settle();
     let programs = [Program::of(agent.pid())?, empty.program()];
-    let [mut masked, mut missed, mut folded, mut full] = [(); 4].map(|()| Runs::default());
+    let [mut masked, mut missed, mut ending, mut folded, mut full] = [(); 5].map(|()| Runs::default());
     let send = |pid: Pid, signal| move || kills::timed(pid, signal, BATCH).map(drop);
     let mut code = -1000;
     for _ in 0..BATCHES {
         // SIGURG is not among those that are recorded.
         masked.take(&programs, send(unwatched.pid(), Signal::URG))?;
         missed.take(&programs, send(unwatched.pid(), Signal::USR1))?;
+        ending.take(&programs, send(unwatched.pid(), Signal::TERM))?;
         folded.take(&programs, send(watched.pid(), Signal::USR1))?;
         // No two are identical, so that none is folded.
         full.take(&programs, || {
@@ -97,6 +98,7 @@ fn program_time() -> Result<Vec<Measure>> {
         masked.measure("signal of no interest"),
         missed.measure("unwatched process"),
         missed.over_empty("unwatched process").within(Budget::AtMost(Statistic::Median, 20.0)),
+        ending.over_empty("unwatched process, SIGTERM").within(Budget::AtMost(Statistic::Median, 20.0)),
         folded.measure("watched process, folded"),
         folded.over_empty("watched process, folded"),
         full.measure("watched process, recorded in full"),
