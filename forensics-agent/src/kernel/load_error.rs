@@ -61,10 +61,19 @@ impl LoadError {
                 let what = format!("attaching the program {program}");
                 match system_error(error) {
                     Some(io) if io.raw_os_error() == Some(libc::EPERM) => not_permitted(what),
-                    _ => LoadError::Failed { what, reason: in_one_line(error) },
+                    _ => LoadError::Failed { what, reason: with_remedy(in_one_line(error)) },
                 }
             }
         }
+    }
+}
+
+/// A reason with what to do about it, where that is known. aya looks for tracepoints in the tracing file system.
+fn with_remedy(reason: String) -> String {
+    if reason.contains("tracefs not found") {
+        format!("{reason}; mount it with `mount -t tracefs tracefs /sys/kernel/tracing`")
+    } else {
+        reason
     }
 }
 
