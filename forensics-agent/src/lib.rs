@@ -22,6 +22,7 @@ pub mod host;
 pub mod kernel;
 mod memory;
 mod moment;
+pub mod path_or_none;
 pub mod report;
 pub mod request;
 pub mod service;

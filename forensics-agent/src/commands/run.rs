@@ -16,10 +16,10 @@ use crate::child::{Child, User};
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::forward::Forwarded;
+use crate::path_or_none::PathOrNone;
 use crate::report::JsonReporter;
 use crate::request::Mode;
 use crate::session::{Session, Settings};
-use crate::store::StorePath;
 use crate::targets::Selectors;
 
 use super::failure::Failure;
@@ -54,8 +54,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database in which the incidents are stored as well [default: none]
-    #[arg(long, value_name = "PATH", default_value_t = StorePath::none(), hide_default_value = true)]
-    pub store: StorePath,
+    #[arg(long, value_name = "PATH", default_value_t = PathOrNone::NONE, hide_default_value = true)]
+    pub store: PathOrNone,
     /// How to find out who asked a service manager or container engine; see `watch --help`
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub instigator: Mode,

@@ -5,7 +5,6 @@
 
 mod filter;
 mod ledger;
-mod place;
 mod query;
 mod retention;
 mod row;
@@ -26,7 +25,6 @@ use thiserror::Error;
 
 pub use filter::Filter;
 pub use ledger::{MAX_TARGETS, Note, Run};
-pub use place::StorePath;
 pub use query::Found;
 pub use retention::Retention;
 pub use row::{State, Summary};

@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 
 use crate::cli::ShowCmdline;
 use crate::host::markers::MarkerSpec;
-pub use place::SocketPath;
 pub use server::{Server, SocketError};
 pub use view::{Brief, Killer, Shown, Told, Viewer};
 

@@ -1,53 +1,12 @@
-//! Where the socket is, as the command line says it, and how it gets there.
+//! How the socket gets to its place.
 
-use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
-use super::DEFAULT_PATH;
 use super::server::SocketError;
-
-/// A path, or `none`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketPath(Option<PathBuf>);
-
-impl SocketPath {
-    /// The path, when there is to be a socket.
-    pub fn path(&self) -> Option<PathBuf> {
-        self.0.clone()
-    }
-}
-
-impl Default for SocketPath {
-    fn default() -> Self {
-        Self(Some(DEFAULT_PATH.into()))
-    }
-}
-
-impl fmt::Display for SocketPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(path) => path.display().fmt(f),
-            None => f.write_str("none"),
-        }
-    }
-}
-
-impl FromStr for SocketPath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "" => Err("it is neither a path nor none".to_owned()),
-            "none" => Ok(Self(None)),
-            path => Ok(Self(Some(path.into()))),
-        }
-    }
-}
 
 /// Listens at a path, which anyone may connect to: what each may see is decided by who it is. A directory that is not there
 /// is made, for all to enter. A socket that nobody listens at any more is replaced; any other file stays.

@@ -130,6 +130,14 @@ impl Drop for Agent {
     }
 }
 
+/// How many signals of a number an incident accounts for, folded ones included.
+pub(super) fn signals_in(incident: &Value, signal: Signal) -> Result<f64> {
+    let signals = incident.get("signals").and_then(Value::as_array).context("an incident without signals")?;
+    let is_it = |one: &&Value| one.get("signal_num").and_then(Value::as_i64) == Some(signal.as_raw().into());
+    let count = |one: &Value| 1 + one.get("repeated").and_then(Value::as_u64).unwrap_or(0);
+    Ok(signals.iter().filter(is_it).map(count).sum::<u64>() as f64)
+}
+
 /// A line of a process's `status` that holds kilobytes, in mebibytes.
 pub(super) fn memory_of(pid: u32, field: &str) -> Result<f64> {
     let path = format!("/proc/{pid}/status");

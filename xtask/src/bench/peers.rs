@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
-use serde_json::Value;
 
+use super::agent;
 use super::bpf::Statistics;
 use super::kills;
 use super::report::{Measure, Section, Unit};
@@ -177,12 +177,9 @@ fn reported(running: Running, before: u64, victim: Pid) -> Result<f64> {
         }
         last = now;
     }
-    let Some(mut agent) = running.into_agent() else { return Ok((last - before) as f64) };
+    let Some(mut watching) = running.into_agent() else { return Ok((last - before) as f64) };
     rustix::process::kill_process(victim, Signal::KILL).context("cannot kill a victim")?;
-    let (incident, _) = agent.incident_of(victim)?;
-    agent.stop()?;
-    let signals = incident.get("signals").and_then(Value::as_array).context("an incident without signals")?;
-    let is_term = |signal: &&Value| signal.get("signal_num").and_then(Value::as_u64) == Some(15);
-    let count = |signal: &Value| 1 + signal.get("repeated").and_then(Value::as_u64).unwrap_or(0);
-    Ok(signals.iter().filter(is_term).map(count).sum::<u64>() as f64)
+    let (incident, _) = watching.incident_of(victim)?;
+    watching.stop()?;
+    agent::signals_in(&incident, Signal::TERM)
 }

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use super::agent::Agent;
+use super::agent::{self, Agent};
 use super::kills;
 use super::report::{Budget, Measure, Section, Statistic, Unit};
 use super::samples::Samples;
@@ -83,9 +82,5 @@ fn account(mut agent: Agent, pid: Pid) -> Result<Account> {
     let (incident, _) = agent.incident_of(pid)?;
     let memory = agent.memory("VmHWM")?;
     agent.stop()?;
-    let signals = incident.get("signals").and_then(Value::as_array).context("an incident without signals")?;
-    let is_term = |signal: &&Value| signal.get("signal_num").and_then(Value::as_u64) == Some(15);
-    let count = |signal: &Value| 1 + signal.get("repeated").and_then(Value::as_u64).unwrap_or(0);
-    let counted: u64 = signals.iter().filter(is_term).map(count).sum();
-    Ok(Account { counted: counted as f64, memory })
+    Ok(Account { counted: agent::signals_in(&incident, Signal::TERM)?, memory })
 }

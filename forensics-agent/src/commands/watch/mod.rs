@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::kernel::load::Hook;
+use crate::path_or_none::PathOrNone;
 use crate::request::Mode;
-use crate::store::StorePath;
 use crate::targets::{SignalSet, TargetArgs};
-use crate::varlink::SocketPath;
+use crate::{store, varlink};
 
 use super::failure::Failure;
 use plan::Plan;
@@ -63,11 +63,11 @@ pub struct Args {
     #[arg(help_heading = "What to report", long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database of incidents, or none [default: /var/lib/forensics-agent/incidents.db]
-    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = StorePath::default(), hide_default_value = true)]
-    pub store: StorePath,
+    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = PathOrNone::at(store::DEFAULT_PATH), hide_default_value = true)]
+    pub store: PathOrNone,
     /// Socket at which processes ask who signals them, or none [default: /run/forensics-agent/agent.sock]
-    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = SocketPath::default(), hide_default_value = true)]
-    pub socket: SocketPath,
+    #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = PathOrNone::at(varlink::DEFAULT_PATH), hide_default_value = true)]
+    pub socket: PathOrNone,
     /// Also print each signal as it comes
     #[arg(help_heading = "What to report", long)]
     pub events: bool,
