@@ -3,6 +3,9 @@
 //! A sender lives for some 40 µs after its signal, so `/proc` is the last resort, for processes that were there
 //! before the agent: they are read once and remembered.
 
+mod known;
+mod search;
+
 use std::collections::{HashMap, VecDeque};
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
@@ -20,26 +23,7 @@ use crate::{
     },
     kernel::records::{self, CommandLine, Program},
 };
-
-/// How many processes are remembered.
-const MAX_REMEMBERED: usize = 8192;
-
-/// Entries of the lineage that are looked through at most: twice what the map holds.
-const MAX_LINEAGE: usize = 32_768;
-
-/// Entries of the ledger.
-const MAX_LEDGER: usize = 4_096;
-
-/// What is remembered of a process: what does not change with each record.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    name: String,
-    exe: Option<String>,
-    argv: Option<Vec<String>>,
-    truncated: bool,
-    uid: Option<u32>,
-    ns_pid: Option<u32>,
-}
+use known::Known;
 
 /// Reads a command line before anything else sees it: the redaction.
 pub(super) type Redact = fn(&[String]) -> Vec<String>;
@@ -127,54 +111,6 @@ impl Processes {
     /// The cgroup in which a process executed its program.
     fn cgroup_of(&self, key: ProcessKey) -> Option<String> {
         self.program(key).and_then(|program| cgroup::path_of_id(program.cgroup_id))
-    }
-
-    /// The last process that was made with this pid since the agent is there. Looks through the whole lineage, some
-    /// milliseconds, so it is for those few of whom nothing but the pid is known.
-    fn made_last(&self, pid: u32) -> Option<ProcessKey> {
-        // Bounded, since a map that changes meanwhile may begin anew.
-        let keys = self.lineage.keys().take(MAX_LINEAGE).filter_map(Result::ok);
-        keys.map(records::process_key).filter(|key| key.pid == pid).max_by_key(|key| key.start_boot_ns)
-    }
-
-    /// Those that had the number of a process before it, as far as they are remembered. `deep`: also those that only the
-    /// lineage has, with who made them; that looks through the whole of it, as [`Self::made_last`].
-    pub(super) fn earlier_holders(&mut self, now: ProcessKey, deep: bool) -> Vec<Process> {
-        let start = in_ticks(now).start_boot_ns;
-        let mut keys: Vec<ProcessKey> = self
-            .order
-            .iter()
-            .filter(|key| key.pid == now.pid && key.start_boot_ns < start)
-            .copied()
-            .collect();
-        if deep {
-            let made = self.lineage.keys().take(MAX_LINEAGE).filter_map(Result::ok).map(records::process_key);
-            let before: Vec<ProcessKey> =
-                made.filter(|key| key.pid == now.pid && key.start_boot_ns < now.start_boot_ns).collect();
-            keys.retain(|known| !before.iter().any(|key| key.is(*known)));
-            keys.extend(before);
-        }
-        let with_maker = |key| {
-            let maker = self.lineage.get(&records::task_key(key), 0).ok().map(records::process_key);
-            let ancestors = maker.map(|maker| self.ancestor(maker, String::new())).into_iter().collect();
-            Process { ancestors, ..self.ancestor(key, String::new()) }
-        };
-        // Of one that has become nobody in particular there is nothing to tell.
-        keys.into_iter().map(with_maker).filter(|process| !process.name.is_empty()).collect()
-    }
-
-    /// The commands that speak with managers and were executed in a span of time (`CLOCK_BOOTTIME` nanoseconds), oldest first.
-    /// Looks through the whole ledger, some milliseconds.
-    pub(super) fn executed_between(&self, from_ns: u64, to_ns: u64) -> Vec<(u64, ProcessKey, Vec<String>)> {
-        let entries = self.ledger.iter().take(2 * MAX_LEDGER).filter_map(Result::ok);
-        let inside = entries.filter(|(_, entry)| (from_ns..to_ns).contains(&entry.exec_boot_ns));
-        let commands = inside.filter_map(|(key, entry)| {
-            let program = records::program(&entry).ok()?;
-            Some((program.exec_boot_ns, records::process_key(key), program.cmdline?.argv()))
-        });
-        let mut commands: Vec<_> = commands.collect();
-        commands.sort_by_key(|(boot_ns, ..)| *boot_ns);
-        commands
     }
 
     /// A process that may be gone, as it is remembered.
@@ -417,17 +353,6 @@ impl Processes {
         records::program(&entry).ok()
     }
 
-    fn known_from(&self, program: &Program) -> Known {
-        Known {
-            name: program.comm.clone(),
-            exe: program.path.clone(),
-            argv: program.cmdline.as_ref().map(|cmdline| (self.redact)(&cmdline.argv())),
-            truncated: program.cmdline.as_ref().is_some_and(|cmdline| cmdline.truncated),
-            uid: (program.uid != u32::MAX).then_some(program.uid),
-            ns_pid: program.ns_pid,
-        }
-    }
-
     /// A target after an exec: the same process with a new identity.
     pub(super) fn after_exec(&self, before: &Process, program: &Program) -> Process {
         let Known { name, exe, argv, truncated, uid, ns_pid } = self.known_from(program);
@@ -451,26 +376,6 @@ impl Processes {
             process.argv = Some(argv);
         }
         place(process);
-    }
-
-    fn remember(&mut self, process: &Process) {
-        let key = in_ticks(process.key());
-        let known = Known {
-            name: process.name.clone(),
-            exe: process.exe.clone(),
-            argv: process.argv.clone(),
-            truncated: process.cmdline_truncated.unwrap_or(false),
-            uid: process.uid,
-            ns_pid: process.ns_pid,
-        };
-        if self.known.insert(key, known).is_none() {
-            self.order.push_back(key);
-        }
-        while self.order.len() > MAX_REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
-        }
     }
 }
 
