@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result, ensure};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::lines::Lines;
 use crate::process::{put_down, signal, wait};
@@ -95,7 +96,9 @@ impl Agent {
     /// When none comes in time.
     pub fn explained_incident_of(&mut self, pid: u32) -> Result<Record> {
         let first = self.incident_of(pid)?;
-        let is_owed = first.list("missing")?.iter().any(|missing| missing["field"] == "manager");
+        let is_word =
+            |missing: &Value| missing["field"] == "manager" || missing["field"] == "manager.messages";
+        let is_owed = first.list("missing")?.iter().any(is_word);
         if !is_owed {
             return Ok(first);
         }

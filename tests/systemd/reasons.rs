@@ -4,6 +4,13 @@ use anyhow::{Result, bail, ensure};
 use harness::{Agent, Machine, Record, Skip};
 use serde_json::json;
 
+/// Tells the pid of the journal daemon.
+const JOURNAL_PID: &str = "systemctl show --value -p MainPID systemd-journald";
+
+/// Takes a minute to stop. The manager sends SIGTERM again to what comes while it sends it, so its `sleep` does not mind.
+const DRAIN: &str = "ExecStart=/bin/sh -c 'drain() { trap \"\" TERM; sleep 60; exit; }; trap drain TERM; \
+    while :; do sleep 0.1; done'";
+
 /// Asserts what is the same for all of them: the manager sent the signal, and is not to blame.
 fn expect_reason(incident: &Record, cause: &str, confidence: &str) -> Result<()> {
     incident.expect("verdict.cause", cause)?;
@@ -44,8 +51,7 @@ fn end_of(unit: &str, setting: &str) -> Result<Record> {
 
 pub(crate) fn stop_that_took_too_long() -> Result<()> {
     let machine = Machine::get()?;
-    let drain = "ExecStart=/bin/sh -c 'trap \"sleep 60; exit 0\" TERM; while :; do sleep 0.1; done'";
-    let pid = machine.host_pid(machine.service("r-slow", &[drain, "TimeoutStopSec=2"])?)?;
+    let pid = machine.host_pid(machine.service("r-slow", &[DRAIN, "TimeoutStopSec=2"])?)?;
     let arguments = ["--pid", &pid.to_string(), "--drain-timeout", "5"];
     let mut agent = Agent::start(machine.agent_beside(), &arguments)?;
     machine.sh("systemctl stop r-slow")?;
@@ -62,6 +68,45 @@ pub(crate) fn stop_that_took_too_long() -> Result<()> {
         incident.expect_part("verdict.advice", "TimeoutStopSec=35")?;
     }
     agent.stop().map(drop)
+}
+
+/// What the journal has not taken yet comes in an update, and nothing is made up meanwhile.
+pub(crate) fn journal_that_is_late() -> Result<()> {
+    let machine = Machine::get()?;
+    let pid = machine.host_pid(machine.service("r-unheard", &[DRAIN, "TimeoutStopSec=1"])?)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["--pid", &pid.to_string()])?;
+    let mute = Mute::new(machine)?;
+    machine.sh("systemctl stop --no-block r-unheard")?;
+    let first = agent.incident_of(pid)?;
+    first.expect_killed(9)?;
+    expect_reason(&first, "systemd-stop-timeout", "likely")?;
+    ensure!(
+        first.list("missing")?.iter().any(|one| one["field"] == "manager.messages"),
+        first.fault("nothing says that the manager's word is missing")
+    );
+    drop(mute);
+    let update = agent.incident_of(pid)?;
+    update.expect("id", first.text("id")?)?;
+    expect_reason(&update, "systemd-stop-timeout", "certain")?;
+    update.expect_evidence("State 'stop-sigterm' timed out. Killing.")?;
+    agent.stop().map(drop)
+}
+
+/// A journal daemon that takes nothing, for as long as this lives.
+struct Mute(&'static Machine);
+
+impl Mute {
+    fn new(machine: &'static Machine) -> Result<Self> {
+        let mute = Self(machine);
+        machine.sh(&format!("{JOURNAL_PID} | xargs kill -STOP")).map(|_| mute)
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        // A machine without its journal fails the tests that need it.
+        let _ = self.0.sh(&format!("{JOURNAL_PID} | xargs kill -CONT"));
+    }
 }
 
 pub(crate) fn watchdog_that_was_not_fed() -> Result<()> {

@@ -54,8 +54,8 @@ pub(super) struct Managers {
     told: HashMap<String, Arc<Came>>,
     /// Answers, by incident.
     said: HashMap<String, Said>,
-    /// Incidents that were completed without what their unit logged, since the journal was busy.
-    owed_a_log: HashSet<String>,
+    /// Incidents that were completed without all that their manager or their unit logged, since the journal was busy.
+    owed_words: HashSet<String>,
     /// Incidents that were told, and of which more is to come.
     followed: VecDeque<Facts>,
     settled: Vec<(Facts, Vec<u32>)>,
@@ -66,8 +66,8 @@ pub(super) struct Managers {
 pub(super) struct Said {
     manager: Option<ManagerFacts>,
     log: Vec<LogLine>,
-    /// The journal did not answer in time about the unit's log.
-    log_is_late: bool,
+    /// The journal did not tell in time all that the manager or the unit logged.
+    is_late: bool,
     missing: Vec<Missing>,
     /// What was still in the cgroup when the unit was down, by pid.
     residual: Vec<u32>,
@@ -96,7 +96,7 @@ impl Managers {
             deciding: HashMap::new(),
             told: HashMap::new(),
             said: HashMap::new(),
-            owed_a_log: HashSet::new(),
+            owed_words: HashSet::new(),
             followed: VecDeque::new(),
             settled: Vec::new(),
         }
@@ -232,8 +232,8 @@ impl Managers {
         self.pending.remove(&facts.id);
         if let Some(said) = self.said.remove(&facts.id) {
             said.add_to(facts);
-            if said.log_is_late {
-                self.owed_a_log.insert(facts.id.clone());
+            if said.is_late {
+                self.owed_words.insert(facts.id.clone());
             }
         }
     }
@@ -241,13 +241,13 @@ impl Managers {
     /// An incident was told: what its manager makes of it is waited for, unless that is known.
     pub(super) fn follow(&mut self, facts: &Facts) {
         let told = self.told.remove(&facts.id);
-        let is_owed_a_log = self.owed_a_log.remove(&facts.id);
+        let is_owed_words = self.owed_words.remove(&facts.id);
         let Some((_, place)) = place_of(&facts.target) else { return };
         if need(facts, &place, self.follows) == Need::Nothing || !self.follows {
             return;
         }
         let has_settled = facts.unit_result.is_some() || unit_result::is_settled(facts);
-        let is_told = has_settled && !is_owed_a_log;
+        let is_told = has_settled && !is_owed_words;
         if is_told || self.followed.len() >= MAX_FOLLOWED || self.tasks.len() >= MAX_QUESTIONS {
             return;
         }
@@ -256,7 +256,7 @@ impl Managers {
         let id = facts.id.clone();
         self.followed.push_back(facts.clone());
         self.tasks.spawn(async move {
-            let said = question.settled(is_owed_a_log).await.map(Box::new);
+            let said = question.settled(is_owed_words).await.map(Box::new);
             Answer::Settled { id, said }
         });
     }
@@ -270,7 +270,7 @@ impl Managers {
 
 impl Said {
     fn add_to(&self, facts: &mut Facts) {
-        let Self { manager, log, log_is_late: _, missing, residual: _ } = self;
+        let Self { manager, log, is_late: _, missing, residual: _ } = self;
         // What was missing before may be there now.
         if manager.is_some() {
             facts.manager.clone_from(manager);

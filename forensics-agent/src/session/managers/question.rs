@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forensics_incident::model::{Facts, ManagerFacts, ParentUnit, Timeout, UnitState};
+use forensics_incident::signals::SIGKILL;
 use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -54,6 +55,8 @@ pub(super) struct Question {
     ended: Ended,
     /// When the manager began to act, or the end, Unix seconds.
     begun: f64,
+    /// When it last had a reason to speak: when it began to act, or lost its patience.
+    acted: f64,
     looks: Arc<Semaphore>,
 }
 
@@ -64,34 +67,40 @@ impl Question {
             signal.sender.as_ref().is_some_and(forensics_incident::model::Process::is_service_manager)
         };
         let begun = facts.signals.iter().find(of_manager).map_or(facts.outcome.ts, |signal| signal.ts);
+        let lost_patience = |signal: &&forensics_incident::model::Signal| signal.signal_num == SIGKILL;
+        let last = facts.signals.iter().rev().filter(of_manager).find(lost_patience);
+        let acted = last.map_or(begun, |signal| signal.ts);
         let ended = Ended {
             start_ts: target.start_boot_ns as f64 / 1e9 + clock::unix_minus_boot_s(),
             end_ts: facts.outcome.ts,
             invocation_id: None,
             pids: std::iter::once(target.pid).chain(target.ns_pid).collect(),
         };
-        Self { facts: facts.clone(), place, came, ended, begun, looks }
+        Self { facts: facts.clone(), place, came, ended, begun, acted, looks }
     }
 
     /// Looks until the manager has told its reason and the end, for [`PATIENCE`] at most.
     pub(super) async fn spoken(mut self) -> Said {
         let started = Instant::now();
-        let mut said = Said::default();
+        let mut said = Said { is_late: true, ..Said::default() };
         for pause in PAUSES_MS {
             sleep(Duration::from_millis(pause)).await;
             if timeout_at(started + PATIENCE, self.look(&mut said)).await.is_err() {
                 break;
             }
             if self.is_enough(&said, started.elapsed()) {
+                said.is_late = false;
                 break;
             }
         }
         if timeout_at(started + PATIENCE, self.last_words(&mut said)).await.is_err() {
-            said.log_is_late = true;
+            said.is_late = true;
             said.missing.push(missing("unit_log", "the journal did not answer in time"));
         }
         if said.manager.is_none() {
             said.missing.push(missing("manager", "it did not answer in time"));
+        } else if said.is_late {
+            said.missing.push(missing("manager.messages", "not all that it logged was there in time"));
         }
         said
     }
@@ -102,10 +111,10 @@ impl Question {
     }
 
     /// Looks, ever more rarely, until the manager has made up its mind. None when it does not in any reasonable time, or is no
-    /// news; that the log of the unit is owed makes it some.
-    pub(super) async fn settled(mut self, is_owed_a_log: bool) -> Option<Said> {
+    /// news; that something is owed that was logged makes it some.
+    pub(super) async fn settled(mut self, is_owed_words: bool) -> Option<Said> {
         let started = Instant::now();
-        let is_owed = is_owed_a_log || self.is_owed();
+        let is_owed = is_owed_words || self.is_owed();
         let delay = self.came.state().and_then(|state| state.restart_delay).and_then(Timeout::seconds);
         let delay = Duration::from_secs_f64(delay.unwrap_or_default().clamp(0.0, MAX_RESTART_DELAY_S));
         let deadline = started + SETTLE_FOR + delay;
@@ -114,13 +123,20 @@ impl Question {
         while Instant::now() < deadline {
             sleep(pause).await;
             pause *= 2;
-            let is_late = self.look(&mut said).await;
+            let is_overdue = self.look(&mut said).await;
             let elapsed = started.elapsed();
+            let is_enough = self.is_enough(&said, elapsed);
+            let is_late = is_overdue || (is_owed_words && !is_enough);
             let has_settled = unit_result::is_settled(&self.facts) && (!is_late || elapsed >= ASK_AGAIN_FOR);
-            let has_spoken = is_owed && elapsed >= OWED_AFTER && self.is_enough(&said, elapsed);
+            let has_spoken = is_owed && elapsed >= OWED_AFTER && is_enough;
             if has_settled || has_spoken {
+                // All that is known was told.
+                if is_owed_words && !is_enough && self.facts.unit_result.is_some() {
+                    return None;
+                }
+                said.is_late = false;
                 self.last_words(&mut said).await;
-                if said.log_is_late && elapsed < ASK_AGAIN_FOR {
+                if said.is_late && elapsed < ASK_AGAIN_FOR {
                     continue;
                 }
                 said.residual = match unit_result::of(&self.facts) {
@@ -175,7 +191,7 @@ impl Question {
         let _turn = self.looks.acquire().await;
         let ended = Ended { invocation_id: self.came.invocation_id(), ..self.ended.clone() };
         let lines = journal::last_lines(&self.place, &ended).await;
-        said.log_is_late = matches!(lines, Err(JournalError::Overdue));
+        said.is_late |= matches!(lines, Err(JournalError::Overdue));
         match lines {
             Ok(lines) => said.log = lines,
             Err(error) => said.missing.push(missing("unit_log", &error.to_string())),
@@ -187,7 +203,7 @@ impl Question {
         let Some(manager) = &said.manager else { return false };
         let own = manager.messages.iter().filter(|message| message.unit.as_ref() == Some(&manager.unit));
         let since_end = self.facts.outcome.ts - MOMENT_S / 2.0;
-        let told_reason = || own.clone().any(|message| message.ts >= self.begun - MOMENT_S);
+        let told_reason = || own.clone().any(|message| message.ts >= self.acted - MOMENT_S);
         let told_end = own.clone().any(|message| message.ts >= since_end && is_of_end(&message.text));
         let cannot =
             manager.messages.is_empty() && said.missing.iter().any(|one| one.field == "manager.messages");
