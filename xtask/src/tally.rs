@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Characters of the reason of a failure that the summary shows.
+const LONGEST_REASON: usize = 300;
+
 /// The results of all test programs.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -15,6 +18,8 @@ pub(crate) struct Tally {
     /// Name and reason.
     skipped: Vec<(String, String)>,
     current: Option<Program>,
+    /// The failed test of which the next line that is not empty says why.
+    explained: Option<String>,
     /// Failures when the running command began.
     failed_before: usize,
 }
@@ -25,6 +30,8 @@ struct Program {
     name: String,
     /// Tests that it announced, and that have not been heard of yet.
     open: u64,
+    /// Tests of it that passed and failed, as far as they were heard of.
+    heard: [u64; 2],
     /// It came to its end.
     complete: bool,
 }
@@ -39,7 +46,12 @@ impl Tally {
     /// Reads a line of `cargo test`: of Cargo itself, of libtest, or of libtest-mimic.
     pub(crate) fn read(&mut self, line: &str) {
         let trimmed = line.trim();
-        if let Some(program) = trimmed.strip_prefix("Running ").and_then(|rest| rest.rsplit_once(" (")) {
+        if let Some(name) = self.explained.take_if(|_| !trimmed.is_empty()) {
+            self.explain(&name, trimmed);
+        } else if let Some(name) = reported(line) {
+            self.explained = Some(name.to_owned());
+        } else if let Some(program) = trimmed.strip_prefix("Running ").and_then(|rest| rest.rsplit_once(" ("))
+        {
             self.begin(program_name(program.0, program.1));
         } else if let Some(name) = trimmed.strip_prefix("Doc-tests ") {
             self.begin(format!("{name}, documentation"));
@@ -52,9 +64,7 @@ impl Tally {
                 *tests += count;
             }
         } else if line.starts_with("test result: ") {
-            if let Some(program) = &mut self.current {
-                program.complete = program.open == 0;
-            }
+            self.end_of_run(line);
         } else if let Some((name, result)) =
             line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))
         {
@@ -65,7 +75,32 @@ impl Tally {
     fn begin(&mut self, name: String) {
         self.finish_program();
         self.programs.push((name.clone(), 0));
-        self.current = Some(Program { name, open: 0, complete: false });
+        self.current = Some(Program { name, ..Program::default() });
+    }
+
+    /// The closing line of a run. What something else wrote into the lines of some tests, it still counts.
+    fn end_of_run(&mut self, line: &str) {
+        let Some(program) = &mut self.current else { return };
+        let [passed, failed] = [" passed", " failed"].map(|what| closing_count(line, what));
+        let unheard = [passed.saturating_sub(program.heard[0]), failed.saturating_sub(program.heard[1])];
+        program.heard = [0, 0];
+        program.open = program.open.saturating_sub(unheard[0] + unheard[1]);
+        program.complete = program.open == 0;
+        self.passed += unheard[0];
+        for _ in 0..unheard[1] {
+            self.failed
+                .push((program.name.clone(), "a test failed whose name was not understood".to_owned()));
+        }
+    }
+
+    /// A failed test says why.
+    fn explain(&mut self, test: &str, why: &str) {
+        let Some(program) = &self.current else { return };
+        let name = format!("{}: {test}", program.name);
+        let failed = self.failed.iter_mut().rev().find(|(failed, known)| *failed == name && known.is_empty());
+        if let Some((_, known)) = failed {
+            *known = why.chars().take(LONGEST_REASON).collect();
+        }
     }
 
     fn result(&mut self, name: &str, result: &str) {
@@ -73,7 +108,9 @@ impl Tally {
         let name = format!("{}: {name}", program.name);
         if result == "ok" {
             self.passed += 1;
+            program.heard[0] += 1;
         } else if result.starts_with("FAILED") {
+            program.heard[1] += 1;
             self.failed.push((name, String::new()));
         } else if let Some(reason) = result.strip_prefix("ignored") {
             let reason = reason.trim_start_matches(',').trim();
@@ -88,7 +125,7 @@ impl Tally {
 
     /// A program that was killed or aborted tells no results; its tests did not pass.
     fn finish_program(&mut self) {
-        let Some(Program { name, open, complete }) = self.current.take() else { return };
+        let Some(Program { name, open, complete, .. }) = self.current.take() else { return };
         if !complete {
             for _ in 0..open.max(1) {
                 self.failed.push((name.clone(), "the test program ended before its tests did".to_owned()));
@@ -135,6 +172,18 @@ impl fmt::Display for Tally {
         }
         writeln!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped.len())
     }
+}
+
+/// `a::two` of `---- a::two stdout ----`, as libtest, or of `---- a::two ----`, as libtest-mimic begins its report.
+fn reported(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
+    Some(name.strip_suffix(" stdout").unwrap_or(name))
+}
+
+/// 2 of `test result: ok. 2 passed; …` and ` passed`.
+fn closing_count(line: &str, what: &str) -> u64 {
+    let before = line.split(what).next().unwrap_or_default();
+    before.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// 3 of `running 3 tests`.
@@ -211,6 +260,27 @@ mod tests {
             false,
         );
         assert_eq!(closing(&tally), "1 passed, 2 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_line_in_which_something_else_stands_is_counted() {
+        let tally = tally(
+            "     Running storms.rs (target/debug/deps/storms-0123456789abcdef)\n\
+             running 3 tests\n\
+             test flood ... Connection closed.ok\n\
+             Spawning.test calm  ... ok\n\
+             test oom ... FAILED\n\
+             failures:\n\
+             \n\
+             ---- oom ----\n\
+             no evidence says \"a\", in {\n\
+             }\n\
+             test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n",
+            false,
+        );
+        assert_eq!(closing(&tally), "2 passed, 1 failed, 0 skipped");
+        let summary = tally.to_string();
+        assert!(summary.contains("FAILED  storms: oom: no evidence says \"a\", in {\n"), "{summary}");
     }
 
     #[test]
