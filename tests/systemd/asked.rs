@@ -48,9 +48,14 @@ impl Scene {
     }
 
     /// The incident, which is to be a stop that somebody asked for.
-    pub(crate) fn told(mut self) -> Result<Record> {
-        let incident = self.agent.incident_of(self.pid)?;
+    pub(crate) fn told(self) -> Result<Record> {
+        let incident = self.incident()?;
         incident.expect("verdict.cause", "systemd-stop")?;
+        Ok(incident)
+    }
+
+    fn incident(mut self) -> Result<Record> {
+        let incident = self.agent.explained_incident_of(self.pid)?;
         self.agent.stop()?;
         Ok(incident)
     }
@@ -174,6 +179,20 @@ for number in range(1500):
         ensure!(incident.number("lost.requests")? > 0, incident.fault("no request was lost"));
     }
     incident.expect("verdict.confidence", "likely")
+}
+
+/// The manager is told to keep nothing but what a target needs.
+pub(crate) fn isolated_target() -> Result<()> {
+    let scene = Scene::new("q-left-out")?;
+    let target = "[Unit]\nRequires=multi-user.target\nAfter=multi-user.target\nAllowIsolate=yes\n";
+    scene.machine.write("/run/systemd/system/q-alone.target", target)?;
+    scene.machine.sh("systemctl daemon-reload && systemctl isolate q-alone.target")?;
+    let seen = scene.sees();
+    let incident = scene.incident()?;
+    incident.expect("verdict.cause", "systemd-dependency")?;
+    incident.expect("verdict.confidence", if seen { "certain" } else { "likely" })?;
+    expect_asker(&incident, "systemctl isolate q-alone.target", "StartUnit q-alone.target isolate")?;
+    incident.expect_part("verdict.culprit.cmdline", "systemctl isolate")
 }
 
 pub(crate) fn two_units_by_two_callers() -> Result<()> {

@@ -17,10 +17,11 @@ use forensics_agent::kernel::requests::RequestHook;
 use harness::{Machine, test};
 
 fn main() -> ExitCode {
-    // Each by itself: everything else that a manager does or says is late meanwhile.
+    // Each by itself: what a manager does or says about anything else is late meanwhile, or is disturbed.
     let alone = [
         test("flood_of_calls", asked::flood_of_calls),
         test("journal_that_is_late", reasons::journal_that_is_late),
+        test("isolated_target", asked::isolated_target),
     ]
     .map(|test| harness::main(vec![test]));
     let others = harness::main(vec![

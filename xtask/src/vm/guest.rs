@@ -16,6 +16,10 @@ const EARLY: &str = "early";
 pub(super) const INIT: &str = "/sbin/vm-init";
 /// The last line of a machine whose work is done.
 pub(super) const DONE: &str = "== all is done";
+/// A machine that says this switches itself off, and is to be switched on again (`tests/shutdown.rs`).
+pub(super) const OFF_AND_ON: &str = "== to be switched on again";
+/// A machine that says this is to be cut off at once, and switched on again (`tests/shutdown.rs`).
+pub(super) const PULL_THE_PLUG: &str = "== to be cut off";
 
 /// Label of the disk with the tests.
 pub(super) const TESTS_LABEL: &str = "tests";
@@ -39,6 +43,7 @@ const UNIT: &str = "\
 [Unit]
 Description=Tests against the real kernel
 After=multi-user.target
+IgnoreOnIsolate=yes
 
 [Service]
 Type=exec
@@ -78,7 +83,7 @@ const UNNEEDED: [&str; 21] = [
 ];
 
 /// How the work begins. It is done by processes of no unit, as from a terminal, and ends the machine whatever becomes of it.
-/// For the tests of a shutdown there are two boots.
+/// For the tests of its end there are three boots.
 const PROLOGUE: &str = r#"#!/bin/bash
 trap 'systemctl poweroff --force --force' EXIT
 modprobe --quiet fuse
@@ -88,14 +93,15 @@ echo $$ > /sys/fs/cgroup/cgroup.procs
 cp --recursive /opt/forensics/late/. /
 echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1 /proc/uptime) s"
 echo boot >> /var/lib/forensics-boots
+sync /var/lib/forensics-boots
 boots=$(wc -l < /var/lib/forensics-boots)
-if [ $boots = 1 ] && [ -e /opt/forensics/deps/shutdown ]; then
-    # The reboot ends this script, which must not power off instead.
+if [ $boots -le 2 ] && [ -e /opt/forensics/deps/shutdown ]; then
+    # Its end ends this script, which must not power it off in another way.
     trap - EXIT
-    FORENSICS_TESTS_BEFORE_SHUTDOWN=1 /opt/forensics/deps/shutdown 2>&1 && exec sleep infinity
+    FORENSICS_TESTS_BEFORE_SHUTDOWN=$boots /opt/forensics/deps/shutdown 2>&1 && exec sleep infinity
     trap 'systemctl poweroff --force --force' EXIT
-elif [ $boots -gt 2 ]; then
-    echo '== the machine rebooted by itself'
+elif [ $boots -gt 3 ]; then
+    echo '== the machine was booted too often'
     exit 1
 fi
 "#;
