@@ -170,15 +170,15 @@ for number in range(1500):
     let mut flood = scene.machine.inside("python3").arg("/run/q/flood.py").spawn()?;
     scene.machine.until("test -e /run/q/flows")?;
     scene.machine.sh("systemctl restart q-flooded")?;
-    let sees = scene.sees();
+    let (sees, machine) = (scene.sees(), scene.machine);
     let incident = scene.told()?;
     ensure!(wait(&mut flood, PATIENCE)?.success(), "the flood ended early");
     expect_asker(&incident, "systemctl restart q-flooded", "RestartUnit q-flooded.service replace")?;
-    // Not every one of the flood was recorded, and it is said that one of the others may have been it.
-    if sees {
-        ensure!(incident.number("lost.requests")? > 0, incident.fault("no request was lost"));
-    }
-    incident.expect("verdict.confidence", "likely")
+    // Not every one of the flood was recorded, and it is said that one of the others may have been it. An emulated machine is
+    // too slow for a flood.
+    let lost = incident.at("lost.requests").as_u64().unwrap_or(0);
+    ensure!(lost > 0 || !sees || machine.is_this(), incident.fault("no request was lost"));
+    incident.expect("verdict.confidence", if lost > 0 || !sees { "likely" } else { "certain" })
 }
 
 /// The manager is told to keep nothing but what a target needs.

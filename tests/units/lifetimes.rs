@@ -72,6 +72,21 @@ pub(crate) fn a_restart_loop_without_a_pause() -> Result<()> {
     no_more(agent, &told)
 }
 
+/// Its manager and its cgroup know the unit by another name.
+pub(crate) fn a_unit_by_its_alias() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.sh("ln --symbolic --force u-real.service /run/systemd/system/u-alias.service")?;
+    let inner = machine.service("u-real", &["ExecStart=/bin/sleep 1000"])?;
+    let pid = machine.host_pid(inner)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-alias"])?;
+    machine.sh("systemctl stop u-alias")?;
+    let incident = agent.explained_incident_of(pid)?;
+    incident.expect("target.unit", "u-real.service")?;
+    incident.expect("verdict.cause", "systemd-stop")?;
+    incident.expect("verdict.instigator.request", "StopUnit u-alias.service replace")?;
+    agent.stop().map(drop)
+}
+
 /// It need not even have a file when the agent starts.
 pub(crate) fn a_unit_that_appears_later() -> Result<()> {
     let machine = Machine::get()?;

@@ -94,16 +94,18 @@ impl Places {
     /// Takes the map; nothing is selected yet.
     pub(super) fn new(
         slots: Slots,
-        units: Vec<UnitSelector>,
+        mut units: Vec<UnitSelector>,
         cgroups: Vec<CgroupSelector>,
         map: CgroupMap,
     ) -> Self {
+        units.iter_mut().for_each(UnitSelector::resolve_alias);
         let prefixes = prefixes(&slots);
         Self { slots, units, cgroups, map, selected: HashMap::new(), prefixes }
     }
 
     /// Selects others. A hierarchy keeps its slot, by which the kernel programs know it.
-    pub(super) fn select(&mut self, units: Vec<UnitSelector>, cgroups: Vec<CgroupSelector>) {
+    pub(super) fn select(&mut self, mut units: Vec<UnitSelector>, cgroups: Vec<CgroupSelector>) {
+        units.iter_mut().for_each(UnitSelector::resolve_alias);
         let Slots(needed) = Slots::for_selectors(&units, &cgroups);
         self.slots.keep_and_add(needed);
         (self.units, self.cgroups) = (units, cgroups);

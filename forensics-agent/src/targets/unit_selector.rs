@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 
 use crate::commands::failure::Failure;
+use crate::host::systemd::alias::canonical;
 use crate::host::systemd::unit::{Scope, UnitPath, owners_of_path};
 
 /// Units of one manager whose name matches.
@@ -11,6 +12,8 @@ use crate::host::systemd::unit::{Scope, UnitPath, owners_of_path};
 pub struct UnitSelector {
     /// A name with its suffix, or a pattern.
     pub name: String,
+    /// Under which name the manager runs it, where the given one is an alias.
+    alias_of: Option<String>,
     /// Whose units.
     pub scope: Scope,
     pattern: Option<CString>,
@@ -28,7 +31,7 @@ impl UnitSelector {
             let valid = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@[]!*?".contains(&b);
             return match CString::new(text) {
                 Ok(pattern) if text.bytes().all(valid) => {
-                    Ok(Self { name: text.to_owned(), scope, pattern: Some(pattern) })
+                    Ok(Self { name: text.to_owned(), alias_of: None, scope, pattern: Some(pattern) })
                 }
                 _ => refuse("a pattern of unit names has letters, digits and :-_.\\@[]!*? only"),
             };
@@ -42,8 +45,16 @@ impl UnitSelector {
             );
         }
         match UnitPath::named(text, scope) {
-            Some(named) => Ok(Self { name: named.unit, scope, pattern: None }),
+            Some(named) => Ok(Self { name: named.unit, alias_of: None, scope, pattern: None }),
             None => refuse("no unit can have this name"),
+        }
+    }
+
+    /// Looks up whether the name is an alias, as the files of units say now.
+    pub fn resolve_alias(&mut self) {
+        if self.is_plain() {
+            let name = canonical(&self.name, self.scope);
+            self.alias_of = Some(name).filter(|name| *name != self.name);
         }
     }
 
@@ -54,7 +65,9 @@ impl UnitSelector {
 
     /// True for the name of a unit that is meant.
     pub fn names(&self, unit: &str) -> bool {
-        let Some(pattern) = &self.pattern else { return self.name == unit };
+        let Some(pattern) = &self.pattern else {
+            return self.name == unit || self.alias_of.as_deref() == Some(unit);
+        };
         let Ok(unit) = CString::new(unit) else { return false };
         // As systemd does (`unit_match` in src/shared/bus-unit-util.c).
         // SAFETY: both are NUL-terminated and live until the call returns.
@@ -67,13 +80,14 @@ impl UnitSelector {
     }
 }
 
-/// The option that it was given by.
+/// The option that it was given by, and what it stands for.
 impl fmt::Display for UnitSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scope {
             Scope::System => write!(f, "--unit {}", self.name),
             Scope::User { uid } => write!(f, "--user-unit {} --uid {uid}", self.name),
-        }
+        }?;
+        self.alias_of.as_ref().map_or(Ok(()), |name| write!(f, " (an alias of {name})"))
     }
 }
 

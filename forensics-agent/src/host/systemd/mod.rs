@@ -1,6 +1,7 @@
 //! What the systemd managers know: which unit a process belongs to, how that unit is stopped, and whether
 //! that leaves it time to drain.
 
+pub mod alias;
 pub mod check;
 pub mod duration;
 pub mod linger;

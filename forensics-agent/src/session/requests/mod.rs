@@ -2,14 +2,12 @@
 
 mod dropped;
 mod infer;
+mod names;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use forensics_incident::{
-    concern::concern,
-    model::{Act, Concern, Facts, Process, Request, Signal},
-};
+use forensics_incident::model::{Act, Concern, Facts, Process, Request, Signal};
 
 use super::processes::Processes;
 use crate::{
@@ -22,6 +20,7 @@ use crate::{
     request::{Mode, Socket, Wish, of_bytes},
 };
 use dropped::Dropped;
+use names::Names;
 
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
@@ -192,7 +191,7 @@ impl Requests {
         if self.kept.is_empty() {
             return;
         }
-        let found = self.concerning(target, signal, &[]);
+        let found = self.concerning(target, signal, &Names::of(target));
         if found.is_empty() {
             return;
         }
@@ -210,7 +209,7 @@ impl Requests {
     }
 
     /// Those that may have led to a signal, oldest first.
-    fn concerning(&self, target: &Process, signal: &Signal, names: &[String]) -> Vec<Arc<Request>> {
+    fn concerning(&self, target: &Process, signal: &Signal, names: &Names<'_>) -> Vec<Arc<Request>> {
         let Some(sender) = signal.sender.as_ref().filter(|sender| !sender.is(target)) else {
             return Vec::new();
         };
@@ -219,7 +218,7 @@ impl Requests {
         for request in self.kept.iter().rev() {
             // To a process that was not there yet nobody can have wished anything.
             let after_start = request.boot_ns >= target.start_boot_ns;
-            let Some(concerns) = concern(request, target, sender, names).filter(|_| after_start) else {
+            let Some(concerns) = names.concern(request, sender).filter(|_| after_start) else {
                 continue;
             };
             if concerns == Concern::Elsewhere {
@@ -240,7 +239,7 @@ impl Requests {
 
     /// What was seen to be asked of those who sent the signals of an incident, as far as it may concern the target.
     pub(super) fn seen_of(&self, facts: &Facts) -> Vec<Request> {
-        let names = container_names(&facts.target);
+        let names = Names::of(&facts.target);
         let mut found = self.noted.get(&facts.target.pid).cloned().unwrap_or_default();
         let known = facts.requests.iter().filter(|known| known.seen && known.concerns != Concern::Origin);
         found.extend(known.cloned().map(Arc::new));
@@ -253,7 +252,7 @@ impl Requests {
             }
         }
         let concerning = found.iter().filter_map(|request| {
-            let concerns = concern_of_senders(request, facts, &names)?;
+            let concerns = names.concern_of_senders(request, facts)?;
             Some(Request { concerns, ..Request::clone(request) })
         });
         concerning.collect()
@@ -270,7 +269,7 @@ impl Requests {
         facts.lost.requests = signals.map(|signal| self.dropped.near(signal.boot_ns)).max().unwrap_or(0);
         let mut requests = self.seen_of(facts);
         self.noted.remove(&facts.target.pid);
-        let names = container_names(&facts.target);
+        let names = Names::of(&facts.target);
         let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
         if !requests.iter().any(|request| explains(request, request.concerns)) {
             let before = self.hook.map_or(u64::MAX, |_| self.since_ns);
@@ -280,7 +279,7 @@ impl Requests {
                     seen: false,
                     ..self.request(ordered.boot_ns, ordered.process, ordered.wish)
                 };
-                if let Some(concerns) = concern_of_senders(&request, facts, &names) {
+                if let Some(concerns) = names.concern_of_senders(&request, facts) {
                     requests.push(Request { concerns, ..request });
                 }
             }
@@ -328,18 +327,4 @@ fn is_same(one: &Request, other: &Request) -> bool {
 /// The name of a unit without its type: a timer starts the service of its own name.
 fn stem(unit: &str) -> Option<&str> {
     unit.rsplit_once('.').map(|(stem, _)| stem)
-}
-
-/// The name of the target's container, where its monitor tells it: Podman's `conmon -n NAME`.
-fn container_names(target: &Process) -> Vec<String> {
-    let monitor = target.ancestors.iter().find(|ancestor| ancestor.program() == "conmon");
-    let arguments = monitor.map(Process::args).unwrap_or_default();
-    let name = arguments.iter().skip_while(|argument| *argument != "-n").nth(1);
-    name.cloned().into_iter().collect()
-}
-
-/// How a request concerns the target of an incident, by the first of the senders whom it was sent to.
-fn concern_of_senders(request: &Request, facts: &Facts, names: &[String]) -> Option<Concern> {
-    let mut senders = facts.signals.iter().filter_map(|signal| signal.sender.as_ref());
-    senders.find_map(|sender| concern(request, &facts.target, sender, names))
 }

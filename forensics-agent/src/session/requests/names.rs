@@ -1,0 +1,64 @@
+//! Other names by which a target may be asked for: those of its container, and aliases of its unit.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use forensics_incident::{
+    concern::concern,
+    model::{Concern, Facts, Process, Recipient, Request},
+};
+
+use crate::host::systemd::{alias::canonical, unit::Scope};
+
+/// What else a target is called.
+pub(super) struct Names<'a> {
+    target: &'a Process,
+    of_container: Vec<String>,
+}
+
+impl<'a> Names<'a> {
+    /// Those of a target.
+    pub(super) fn of(target: &'a Process) -> Self {
+        Self { target, of_container: of_container(target) }
+    }
+
+    /// What a request has to do with the target, when `sender` is who signalled it; none when it cannot concern it.
+    pub(super) fn concern(&self, request: &Request, sender: &Process) -> Option<Concern> {
+        let found = concern(request, self.target, sender, &self.of_container)?;
+        match request.object.as_ref() {
+            Some(object) if found == Concern::Elsewhere && self.is_alias(object, request, sender) => {
+                concern(request, self.target, sender, std::slice::from_ref(object))
+            }
+            _ => Some(found),
+        }
+    }
+
+    /// The same, by the first of the senders of an incident whom it was sent to.
+    pub(super) fn concern_of_senders(&self, request: &Request, facts: &Facts) -> Option<Concern> {
+        let mut senders = facts.signals.iter().filter_map(|signal| signal.sender.as_ref());
+        senders.find_map(|sender| self.concern(request, sender))
+    }
+
+    /// True when the files of units say that `name` is another name of the target's unit. The manager of a container has files
+    /// of its own, which are not looked at.
+    fn is_alias(&self, name: &str, request: &Request, manager: &Process) -> bool {
+        let Some(unit) = self.target.unit.as_deref().filter(|unit| *unit != name) else { return false };
+        let scope = request.of_user.map_or(Scope::System, |uid| Scope::User { uid });
+        request.recipient == Recipient::Systemd
+            && canonical(name, scope) == unit
+            && has_our_files(manager.pid)
+    }
+}
+
+/// The name of the target's container, where its monitor tells it: Podman's `conmon -n NAME`.
+fn of_container(target: &Process) -> Vec<String> {
+    let monitor = target.ancestors.iter().find(|ancestor| ancestor.program() == "conmon");
+    let arguments = monitor.map(Process::args).unwrap_or_default();
+    let name = arguments.iter().skip_while(|argument| *argument != "-n").nth(1);
+    name.cloned().into_iter().collect()
+}
+
+/// True when a process has the same root directory as this one.
+fn has_our_files(pid: u32) -> bool {
+    let root = |path: &str| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    root(&format!("/proc/{pid}/root/")).is_some_and(|theirs| root("/") == Some(theirs))
+}
