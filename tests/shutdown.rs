@@ -1,80 +1,185 @@
-//! A machine that goes down while a target lives: what the agent says before it is ended must be on the disk afterwards.
+//! A machine that goes down while targets live: what the agents noted must be on the disk afterwards, and the next ones say how
+//! it ended.
 //!
-//! It takes two boots. Before the reboot, this program is run with [`STAGE`] set, by what runs the tests in a virtual machine;
-//! the tests themselves are run after it.
+//! It takes three boots. In the first two, this program is run with [`STAGE`] set, by what runs the tests in a virtual machine:
+//! the first ends with a shutdown that somebody asks for, the second without a warning. The tests themselves are run in the third.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use harness::{Machine, PATIENCE, Record, Skip, needs_root, test};
+use forensics_agent::store::{Filter, Store};
+use harness::{Agent, Machine, PATIENCE, Record, Skip, needs_root, test};
 use serde_json::Value;
 
-/// Set in the first of the two boots.
+/// Set in the first two of the boots, to the number of the boot.
 const STAGE: &str = "FORENSICS_TESTS_BEFORE_SHUTDOWN";
-/// What outlives the reboot.
+/// Says to what runs the machine that it is to be switched on again when it has switched itself off.
+const OFF_AND_ON: &str = "== to be switched on again";
+/// Says to what runs the machine that it is to be cut off now, and switched on again.
+const PULL_THE_PLUG: &str = "== to be cut off";
+/// What outlives the boots.
 const REMAINS: &str = "/var/lib/forensics-tests-shutdown";
+/// The store of the agents that are ended after their targets.
+const STORE: &str = "store.db";
+/// The store of an agent that is ended before its target.
+const STORE_OF_EARLY: &str = "early.db";
 
 fn main() -> ExitCode {
-    if std::env::var_os(STAGE).is_none() {
-        return harness::main(vec![test("reboot_with_a_live_target", reboot_with_a_live_target)]);
-    }
-    match go_down() {
+    let gone_down = match std::env::var(STAGE).as_deref() {
+        Ok("1") => be_shut_down(),
+        Ok(_) => be_cut_off(),
+        Err(_) => {
+            return harness::main(vec![
+                test("poweroff_that_somebody_asked_for", poweroff_that_somebody_asked_for),
+                test("agent_that_was_stopped_first", agent_that_was_stopped_first),
+                test("machine_that_was_cut_off", machine_that_was_cut_off),
+            ]);
+        }
+    };
+    match gone_down {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            println!("== it cannot be rebooted: {why:#}");
+            println!("== it does not go down: {why:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Starts a target and an agent that outlives it, and reboots.
-fn go_down() -> Result<()> {
-    let machine = Machine::get()?;
-    std::fs::create_dir_all(REMAINS)?;
-    std::fs::copy("/proc/sys/kernel/random/boot_id", Path::new(REMAINS).join("boot_id"))?;
-    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
-    let said = Path::new(REMAINS).join("agent.json");
-    let agent = machine.program("forensics-agent");
-    // What is started before the other is stopped after it.
-    let unit = format!(
-        "[Unit]\nBefore=s-target.service\n[Service]\nExecStart={} -o json watch --pid {target} --store {REMAINS}/store.db\n\
-         StandardOutput=append:{}\n",
-        agent.display(),
-        said.display()
-    );
-    machine.write("/run/systemd/system/s-agent.service", &unit)?;
-    machine.sh("systemctl daemon-reload && systemctl start s-agent")?;
-    let deadline = Instant::now() + PATIENCE;
-    while !std::fs::read_to_string(&said).is_ok_and(|text| text.contains("ready/1")) {
-        ensure!(Instant::now() < deadline, "the agent does not get ready");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    machine.sh("systemctl reboot --no-block").map(drop)
+fn remains(name: &str) -> PathBuf {
+    Path::new(REMAINS).join(name)
 }
 
-fn reboot_with_a_live_target() -> Result<()> {
-    needs_root()?;
-    let remains = Path::new(REMAINS);
-    let Ok(boot_id) = std::fs::read_to_string(remains.join("boot_id")) else {
-        bail!(Skip("needs a machine that was rebooted for it, as `cargo xtask vm` does".to_owned()));
-    };
-    let boot_id = boot_id.trim().replace('-', "");
-    ensure!(
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().replace('-', "") != boot_id,
-        "the machine was not rebooted"
+fn boot_id() -> Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().replace('-', ""))
+}
+
+/// Keeps a text over the end of the machine.
+fn keep(name: &str, text: &str) -> Result<()> {
+    fs::create_dir_all(REMAINS)?;
+    fs::write(remains(name), text)?;
+    File::open(remains(name))?.sync_all()?;
+    Ok(File::open(REMAINS)?.sync_all()?)
+}
+
+/// Starts an agent as a service, whose order to the target at the end of the machine is given, until it has noted its target.
+fn start_agent(machine: &Machine, name: &str, order: &str, target: u32, store: &str) -> Result<()> {
+    let unit = format!(
+        "[Unit]\n{order}\n[Service]\nExecStart={} -o json watch --pid {target} --store {} --socket none\nStandardOutput=append:{}\n",
+        machine.program("forensics-agent").display(),
+        remains(store).display(),
+        remains(&format!("{name}.json")).display(),
     );
-    let said = std::fs::read_to_string(remains.join("agent.json"))?;
+    machine.write(&format!("/run/systemd/system/{name}.service"), &unit)?;
+    machine.sh(&format!("systemctl daemon-reload && systemctl start {name}"))?;
+    let boot_id = boot_id()?;
+    let deadline = Instant::now() + PATIENCE;
+    let is_noted = || {
+        let runs = Store::read(&remains(store)).and_then(|store| store.runs()).unwrap_or_default();
+        runs.iter().any(|(run, targets)| {
+            run.boot_id == boot_id && targets.iter().any(|process| process.pid == target)
+        })
+    };
+    while !is_noted() {
+        ensure!(Instant::now() < deadline, "{name} does not note its target");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// What is started before another unit is stopped after it.
+fn be_shut_down() -> Result<()> {
+    let machine = Machine::get()?;
+    keep("boot-1", &boot_id()?)?;
+    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
+    start_agent(machine, "s-late", "Before=s-target.service", target, STORE)?;
+    let slow = "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'";
+    let other = machine.service("s-other", &[slow, "TimeoutStopSec=2"])?;
+    start_agent(machine, "s-early", "After=s-other.service", other, STORE_OF_EARLY)?;
+    println!("{OFF_AND_ON}");
+    machine.sh("systemctl poweroff").map(drop)
+}
+
+/// Nothing is written out but what the agent itself has written out.
+fn be_cut_off() -> Result<()> {
+    let machine = Machine::get()?;
+    keep("boot-2", &boot_id()?)?;
+    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
+    start_agent(machine, "s-late", "Before=s-target.service", target, STORE)?;
+    println!("{PULL_THE_PLUG}");
+    Ok(())
+}
+
+/// The id of one of the boots before this one.
+fn earlier(boot: &str) -> Result<String> {
+    needs_root()?;
+    let Ok(earlier) = fs::read_to_string(remains(boot)) else {
+        bail!(Skip("needs a machine that was switched off for it, as `cargo xtask vm` does".to_owned()));
+    };
+    ensure!(boot_id()? != earlier, "the machine was not switched off");
+    Ok(earlier)
+}
+
+fn poweroff_that_somebody_asked_for() -> Result<()> {
+    let boot_id = earlier("boot-1")?;
+    let said = fs::read_to_string(remains("s-late.json"))?;
     let records = said.lines().map(Record::parse).collect::<Result<Vec<_>>>()?;
-    let incident = records.iter().rev().find(|record| record.is("incident"));
-    let incident = incident.with_context(|| format!("no incident outlived the reboot: {said}"))?;
-    incident.expect("boot_id", boot_id)?;
+    let mut of_boot =
+        records.iter().filter(|record| record.is("incident") && *record.at("boot_id") == boot_id);
+    let incident = of_boot.next().with_context(|| format!("no incident outlived the machine: {said}"))?;
     incident.expect("target.unit", "s-target.service")?;
     incident.expect_killed(libc::SIGTERM)?;
     incident.expect("signals.0.sender.name", "systemd")?;
-    // Who asked is known or not; the manager that carried it out is not to blame.
-    let culprit = incident.at("verdict.culprit.name");
-    ensure!(*culprit == Value::Null || culprit == "systemctl", incident.fault("another one is blamed"));
-    incident.expect_one_of("verdict.cause", &["external-kill", "systemd-stop", "host-shutdown"])
+    incident.expect("verdict.cause", "host-shutdown")?;
+    incident.expect_part("verdict.instigator.process.cmdline", "systemctl poweroff")?;
+    incident.expect_part("verdict.culprit.cmdline", "systemctl poweroff")?;
+    let stored = Store::read(&remains(STORE))?.list(&Filter::default(), 10)?;
+    let id = incident.text("id")?;
+    ensure!(
+        stored.iter().any(|row| row.id == id && row.cause == "host-shutdown"),
+        "it is not stored: {stored:?}"
+    );
+    Ok(())
+}
+
+/// The incidents of targets that earlier agents left.
+fn left(store: &str) -> Result<Vec<Record>> {
+    let boot_id = boot_id()?;
+    let path = remains(store).display().to_string();
+    let agent = Agent::watch(&["--comm", "nobody-has-this", "--store", &path])?;
+    let deadline = Instant::now() + PATIENCE;
+    while Store::read(&remains(store))?.runs()?.iter().any(|(run, _)| run.boot_id != boot_id) {
+        ensure!(Instant::now() < deadline, "the earlier runs stay: {}", agent.stderr());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(agent.stop()?.into_iter().filter(|record| record.is("incident")).collect())
+}
+
+fn agent_that_was_stopped_first() -> Result<()> {
+    let boot_id = earlier("boot-1")?;
+    let told = left(STORE_OF_EARLY)?;
+    let [incident] = &told[..] else { bail!("{told:?}") };
+    incident.expect("boot_id", boot_id)?;
+    incident.expect("target.unit", "s-other.service")?;
+    incident.expect("verdict.cause", "host-shutdown")?;
+    incident.expect("verdict.culprit", Value::Null)?;
+    ensure!(incident.at("verdict.confidence") != "certain", incident.fault("nobody saw it"));
+    Ok(())
+}
+
+/// It is told once, and nothing else is: the shutdown before it was in order.
+fn machine_that_was_cut_off() -> Result<()> {
+    let boot_id = earlier("boot-2")?;
+    let told = left(STORE)?;
+    let [incident] = &told[..] else { bail!("{told:?}") };
+    incident.expect("boot_id", boot_id)?;
+    incident.expect("target.unit", "s-target.service")?;
+    incident.expect("outcome.kind", "unknown")?;
+    incident.expect("verdict.cause", "host-crash")?;
+    incident.expect("verdict.culprit", Value::Null)?;
+    let again = left(STORE)?;
+    ensure!(again.is_empty(), "it is told twice: {again:?}");
+    Ok(())
 }

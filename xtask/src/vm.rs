@@ -99,8 +99,15 @@ fn run_on(series: Series, payload: &Payload, args: &Args, tally: &mut Tally) -> 
         let _alone = lock()?;
         (series.fetch()?, set.image(series.release())?)
     };
-    let hardware =
-        Hardware { root: &root, payload: &payload.image, modules: &kernel.modules, reboots: payload.reboots };
+    let root_lasts = payload.is_booted_again;
+    let root = if root_lasts {
+        let copy = scratch()?.join(format!("root-{series}.ext4"));
+        image::lasting_copy(&root, &copy)?;
+        copy
+    } else {
+        root
+    };
+    let hardware = Hardware { root: &root, payload: &payload.image, modules: &kernel.modules, root_lasts };
     let accelerator = Accelerator::of_this_host(&kernel.image)?;
     let console = scratch()?.join(format!("console-{series}.log"));
     let limit = Duration::from_secs(args.time_limit);

@@ -17,7 +17,7 @@ pub struct TargetArgs {
     /// This process
     #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pub pids: Vec<u32>,
-    /// The processes of this unit of the system manager, now and whenever it runs; patterns as in journalctl
+    /// The processes of this unit of the system manager, now and whenever it runs; aliases and patterns as in journalctl
     #[arg(short, long = "unit", value_name = "UNIT")]
     pub units: Vec<String>,
     /// The processes of this unit of a user's manager

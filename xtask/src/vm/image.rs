@@ -29,6 +29,14 @@ pub(super) fn of_root(tree: &Path, image: &Path, mebibytes: u32) -> Result<()> {
     make(tree, image, "root", mebibytes, START, |disk| write_partition_table(disk, mebibytes))
 }
 
+/// Copies a root's disk for a machine that is to find what it wrote there when it is switched on again. Unlike the original it
+/// has a journal, since the machine may be cut off.
+pub(super) fn lasting_copy(root: &Path, copy: &Path) -> Result<()> {
+    command::output(Command::new("cp").arg("--sparse=always").arg(root).arg(copy))?;
+    let partition = format!("{}?offset={START}", copy.display());
+    command::output(Command::new("tune2fs").args(["-O", "has_journal"]).arg(partition)).map(drop)
+}
+
 fn make(
     tree: &Path,
     image: &Path,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,14 +17,14 @@ const PROBE: Duration = Duration::from_secs(10);
 /// Memory of a machine.
 const MEMORY: &str = "2G";
 
-/// What a machine is made of. It may write to all of its disks, and nothing of that is kept.
+/// What a machine is made of. It may write to all of its disks.
 #[derive(Debug)]
 pub(super) struct Hardware<'a> {
     pub(super) root: &'a Path,
     pub(super) payload: &'a Path,
     pub(super) modules: &'a Path,
-    /// It may reboot; otherwise that is its end.
-    pub(super) reboots: bool,
+    /// What it writes to its root is there when it is switched on again; otherwise nothing is kept.
+    pub(super) root_lasts: bool,
 }
 
 /// How the machine's instructions are executed. Never both: a KVM that is there and does not work hangs instead of
@@ -55,7 +56,7 @@ impl Accelerator {
             // Without a root the kernel panics, which is as good a sign of life as any.
             let mut probe = command(kernel, None, Self::Kvm, &console, "panic=-1");
             let mut machine = probe.stderr(Stdio::null()).spawn()?;
-            follow(&mut machine, PROBE, |_| ())?;
+            follow(&mut machine, PROBE, |_| ControlFlow::Continue(()))?;
             Ok(String::from_utf8_lossy(&std::fs::read(&console)?).contains("Kernel panic"))
         };
         let works = Path::new("/dev/kvm").exists() && boots().unwrap_or(false);
@@ -63,8 +64,8 @@ impl Accelerator {
     }
 }
 
-/// Boots a machine and hands on the lines of the serial port that its work writes to, until it powers itself off. What the
-/// kernel and the system say goes to the file `console`.
+/// Boots a machine and hands on the lines of the serial port that its work writes to, until it powers itself off; as often as it
+/// asks for it. What the kernel and the system say goes to the file `console`.
 ///
 /// # Errors
 /// It took longer than `limit`, or it ended before its work was done.
@@ -83,18 +84,25 @@ pub(super) fn boot(
         image::ROOT,
         guest::INIT
     );
-    let mut command = command(kernel, Some(hardware), accelerator, console, &parameters);
-    let mut machine = command.spawn().context("cannot start qemu-system-x86_64")?;
+    std::fs::write(console, "").with_context(|| format!("cannot write {}", console.display()))?;
     let mut last = "nothing".to_owned();
     let mut done = false;
-    let ended = follow(&mut machine, limit, |text| {
-        done |= text == guest::DONE;
-        if !text.trim().is_empty() {
-            text.clone_into(&mut last);
-        }
-        line(text);
-    });
-    ended.with_context(|| format!("the last that it said: {last}"))?;
+    let mut again = true;
+    while again {
+        again = false;
+        let mut command = command(kernel, Some(hardware), accelerator, console, &parameters);
+        let mut machine = command.spawn().context("cannot start qemu-system-x86_64")?;
+        let ended = follow(&mut machine, limit, |text| {
+            done |= text == guest::DONE;
+            again |= text == guest::OFF_AND_ON || text == guest::PULL_THE_PLUG;
+            if !text.trim().is_empty() {
+                text.clone_into(&mut last);
+            }
+            line(text);
+            if text == guest::PULL_THE_PLUG { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        ended.with_context(|| format!("the last that it said: {last}"))?;
+    }
     ensure!(done, "the machine ended before its work was done; the last that it said: {last}");
     Ok(())
 }
@@ -114,17 +122,17 @@ fn command(
         Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]),
     };
     qemu.args(["-machine", "q35", "-smp", "2", "-m", MEMORY, "-display", "none", "-nic", "none"]);
-    qemu.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
-    if !hardware.is_some_and(|hardware| hardware.reboots) {
-        qemu.arg("-no-reboot");
-    }
+    qemu.arg("-chardev").arg(format!("file,id=console,path={},append=on", console.display()));
+    qemu.args(["-serial", "chardev:console", "-serial", "stdio", "-no-reboot"]);
     // NVMe and ext4 are in every cloud kernel itself, so that none needs an initial file system.
-    if let Some(Hardware { root, payload, modules, reboots: _ }) = hardware {
+    if let Some(Hardware { root, payload, modules, root_lasts }) = hardware {
         qemu.args(["-device", "nvme,id=nvme0,serial=vm"]);
-        for (number, file) in [root, payload, modules].into_iter().enumerate() {
-            let (id, file) = (number + 1, file.display());
+        for (number, (file, lasts)) in
+            [(root, *root_lasts), (payload, false), (modules, false)].into_iter().enumerate()
+        {
+            let (id, file, snapshot) = (number + 1, file.display(), if lasts { "off" } else { "on" });
             qemu.arg("-drive")
-                .arg(format!("file={file},format=raw,if=none,id=disk{id},snapshot=on,cache=unsafe"));
+                .arg(format!("file={file},format=raw,if=none,id=disk{id},snapshot={snapshot},cache=unsafe"));
             qemu.arg("-device").arg(format!("nvme-ns,drive=disk{id},bus=nvme0,nsid={id}"));
         }
     }
@@ -133,8 +141,8 @@ fn command(
     qemu
 }
 
-/// Hands on what the machine says until it ends, and ends it when that takes too long.
-fn follow(machine: &mut Child, limit: Duration, mut line: impl FnMut(&str)) -> Result<()> {
+/// Hands on what the machine says until it ends, and ends it when it is told to or when that takes too long.
+fn follow(machine: &mut Child, limit: Duration, mut line: impl FnMut(&str) -> ControlFlow<()>) -> Result<()> {
     let output = machine.stdout.take().context("QEMU has no output")?;
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -147,7 +155,8 @@ fn follow(machine: &mut Child, limit: Duration, mut line: impl FnMut(&str)) -> R
     let deadline = Instant::now() + limit;
     let ended = loop {
         match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(text) => line(&text),
+            Ok(text) if line(&text).is_break() => break true,
+            Ok(_) => {}
             Err(RecvTimeoutError::Disconnected) => break true,
             Err(RecvTimeoutError::Timeout) => break false,
         }

@@ -14,8 +14,8 @@ use crate::{command, dist, workspace};
 const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
 /// The test programs that need docker and podman.
 const WITH_CONTAINERS: [&str; 1] = ["containers"];
-/// The test program whose tests take a reboot.
-const WITH_REBOOT: &str = "shutdown";
+/// The test program whose tests take several boots.
+const WITH_BOOTS: &str = "shutdown";
 /// The test program that needs the Debian package.
 const WITH_PACKAGE: &str = "package";
 /// Room on the disk, MiB. It is sparse.
@@ -36,8 +36,8 @@ pub(super) struct Payload {
     pub(super) image: PathBuf,
     /// One of its test programs needs docker and podman.
     pub(super) needs_containers: bool,
-    /// One of them reboots the machine.
-    pub(super) reboots: bool,
+    /// One of them has the machine switched off and on again.
+    pub(super) is_booted_again: bool,
 }
 
 /// Builds everything, the agent as it is shipped or in the way that is quick after a change, and packs it.
@@ -82,7 +82,7 @@ pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
         fs::copy(package, tree.join("forensics-agent.deb"))?;
     }
     let packed = fs::read_dir(tree.join("deps"))?.count();
-    let reboots = tree.join("deps").join(WITH_REBOOT).exists();
+    let is_booted_again = tree.join("deps").join(WITH_BOOTS).exists();
     ensure!(packed > 0 || matches!(work, Work::Script(_)), "no test has such a name");
 
     for scripts in SCRIPTS {
@@ -91,7 +91,7 @@ pub(super) fn build(work: &Work, as_shipped: bool) -> Result<Payload> {
     let image = scratch.join("payload.ext4");
     image::of_tree(&tree, &image, guest::TESTS_LABEL, SIZE)?;
     fs::remove_dir_all(&tree)?;
-    Ok(Payload { image, needs_containers, reboots })
+    Ok(Payload { image, needs_containers, is_booted_again })
 }
 
 /// Builds the agent.
