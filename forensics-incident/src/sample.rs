@@ -143,6 +143,7 @@ pub(crate) fn incident(target: Process, at: f64, signals: Vec<Signal>) -> Facts 
         signals,
         context: None,
         timing: None,
+        observed_drain: None,
         manager: None,
         unit_result: None,
         unit_log: Vec::new(),

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         test("kill_that_the_manager_learns_of", said::kill_that_the_manager_learns_of),
         test("incident_by_its_fields", journal::incident_by_its_fields),
         test("stop_that_took_too_long", reasons::stop_that_took_too_long),
+        test("stop_that_hung_this_time", reasons::stop_that_hung_this_time),
         test("watchdog_that_was_not_fed", reasons::watchdog_that_was_not_fed),
         test("run_that_took_too_long", reasons::run_that_took_too_long),
         test("rest_of_a_unit_without_memory", reasons::rest_of_a_unit_without_memory),

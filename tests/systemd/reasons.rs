@@ -70,6 +70,26 @@ pub(crate) fn stop_that_took_too_long() -> Result<()> {
     agent.stop().map(drop)
 }
 
+/// It stopped in time before, which the store knows.
+pub(crate) fn stop_that_hung_this_time() -> Result<()> {
+    let machine = Machine::get()?;
+    let script = "ExecStart=/bin/sh -c 'drain() { trap \"\" TERM; sleep 0.3; test ! -e /run/r-moody-hangs || sleep 60; exit 0; }; \
+        trap drain TERM; while :; do sleep 0.1; done'";
+    let first = machine.host_pid(machine.service("r-moody", &[script, "TimeoutStopSec=2"])?)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "r-moody", "--main"])?;
+    machine.sh("systemctl restart r-moody")?;
+    agent.incident_of(first)?.expect("outcome.exit_code", 0)?;
+    let second = machine.host_pid(machine.sh("systemctl show --value -p MainPID r-moody")?.parse()?)?;
+    machine.sh("touch /run/r-moody-hangs && sleep 0.5 && systemctl stop r-moody")?;
+    let incident = agent.explained_incident_of(second)?;
+    expect_reason(&incident, "systemd-stop-timeout", "certain")?;
+    incident.expect("observed_drain.stops", 1)?;
+    let longest = incident.at("observed_drain.longest_s").as_f64().unwrap_or_default();
+    ensure!((0.3..2.0).contains(&longest), incident.fault("it took another time"));
+    incident.expect_part("verdict.advice", "look first for what held this one")?;
+    agent.stop().map(drop)
+}
+
 /// What the journal has not taken yet comes in an update, and nothing is made up meanwhile.
 pub(crate) fn journal_that_is_late() -> Result<()> {
     let machine = Machine::get()?;

@@ -6,6 +6,7 @@ mod aftermath;
 mod answers;
 mod config;
 mod context;
+mod drains;
 mod enrich;
 mod evidence;
 mod faults;

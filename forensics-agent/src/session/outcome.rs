@@ -9,7 +9,7 @@ use forensics_incident::{
 };
 
 use super::{
-    Progress, Session, config, context,
+    Progress, Session, config, context, drains,
     markers::{News, Seen},
     members::{self, Standing},
 };
@@ -107,7 +107,9 @@ impl<W: Write> Session<W> {
     /// Judges what happened, and reports it.
     pub(super) fn report(&mut self, facts: Facts, progress: &mut Progress) -> io::Result<()> {
         let history = self.storage.history(&facts);
-        let mut facts = Facts { timing: self.timings.of(&facts.target), history, ..facts };
+        let timing = self.timings.of(&facts.target);
+        let observed_drain = drains::observed(self.settings.store.as_deref(), &facts);
+        let mut facts = Facts { timing, observed_drain, history, ..facts };
         self.managers.complete(&mut facts);
         let incident = self.judged(facts);
         self.reporter.incident(&incident)?;

@@ -78,6 +78,7 @@ impl Facts {
             signals,
             context,
             timing: None,
+            observed_drain: None,
             manager: None,
             unit_result: None,
             unit_log: Vec::new(),

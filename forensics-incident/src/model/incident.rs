@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 
 use super::{
-    Aftermath, Context, KernelLog, Kill, Limits, LogLine, ManagerFacts, Marker, Outcome, Pressure, Process,
-    Request, Signal, Timing, UnitResult, Verdict,
+    Aftermath, Context, KernelLog, Kill, Limits, LogLine, ManagerFacts, Marker, ObservedDrain, Outcome,
+    Pressure, Process, Request, Signal, Timing, UnitResult, Verdict,
 };
 
 /// The schema of an incident line.
@@ -60,6 +60,9 @@ pub struct Facts {
     /// The unit's stop timing, when a drain was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// How long earlier stops of the unit took, when its manager killed it since it had not stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_drain: Option<ObservedDrain>,
     /// What the systemd manager says of the unit, when the target was in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<ManagerFacts>,

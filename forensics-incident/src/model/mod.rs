@@ -5,6 +5,7 @@
 
 mod aftermath;
 mod context;
+mod drain;
 mod fault;
 mod incident;
 mod kernel_log;
@@ -25,6 +26,7 @@ mod verdict;
 
 pub use aftermath::{Aftermath, Gap, JournalEnd, Panic};
 pub use context::{Context, ProcessSummary};
+pub use drain::ObservedDrain;
 pub use fault::{CodeLocation, FaultAccess};
 pub use incident::{Facts, INCIDENT_SCHEMA, Incident, Lost, Missing};
 pub use kernel_log::{Chosen, Consumer, KernelLog, OomReport, SeccompReport};

@@ -82,6 +82,7 @@ fn incident(target: Process, signals: Vec<Signal>, verdict: Verdict) -> Incident
             signals,
             context: None,
             timing: None,
+            observed_drain: None,
             manager: None,
             unit_result: None,
             unit_log: Vec::new(),

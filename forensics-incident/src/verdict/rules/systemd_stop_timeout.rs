@@ -1,4 +1,4 @@
-use crate::model::{Cause, Confidence, Mechanism, RuledOut, Timeout, Verdict};
+use crate::model::{Cause, Confidence, Mechanism, ObservedDrain, RuledOut, Timeout, Verdict};
 use crate::shortage::shortage;
 use crate::signals::SIGKILL;
 use crate::text::span;
@@ -19,8 +19,8 @@ const MAX_OTHERS: usize = 4;
 ///
 /// Evidence: SIGKILL (or a write to `cgroup.kill`) by the manager and, at that moment, its word that the time for the
 /// stop was up (`service_dispatch_timer()`, `scope_dispatch_timer()` in systemd's `src/core`). Without the journal, the result
-/// `timeout` and a first signal as long before as the unit's stop timeout make it likely. How long it needed is told only where
-/// it was configured, and labelled. Must not match the end of a watchdog's patience, nor a unit whose KillSignal= is SIGKILL.
+/// `timeout` and a first signal as long before as the unit's stop timeout make it likely. How long it needs is told only
+/// where it was configured, or how long earlier stops took, each labelled. Must not match the end of a watchdog's patience, nor a unit whose KillSignal= is SIGKILL.
 pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     let word = Word::of(case).filter(|word| word.signal.signal_num == SIGKILL)?;
     let reason = word.said_at(word.signal.ts, |_, text| is_up(text));
@@ -45,8 +45,14 @@ pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
         false => format!("as long as {setting} allows"),
     };
     let drain = case.facts.timing.as_ref().map(|timing| timing.drain_timeout);
-    let needs =
-        drain.map_or_else(String::new, |drain| format!("; it is configured to drain for {}", span(drain)));
+    let observed = case.facts.observed_drain;
+    let needs = match (drain, observed) {
+        (Some(drain), _) => format!("; it is configured to drain for {}", span(drain)),
+        (None, Some(observed)) => {
+            format!("; the longest of {} took {}", earlier(observed), span(observed.longest_s))
+        }
+        (None, None) => String::new(),
+    };
     let summary = format!(
         "{} was killed by the manager of {} because it had not stopped {had}{needs}.",
         case.target_name(),
@@ -96,6 +102,13 @@ fn around(case: &Case<'_>, word: &Word<'_>, drain: Option<f64>) -> Vec<String> {
             span(drain)
         ));
     }
+    if let Some(observed) = case.facts.observed_drain {
+        said.push(format!(
+            "The longest of {} on record took {} from SIGTERM to the end; what it needed this time is not known.",
+            earlier(observed),
+            span(observed.longest_s)
+        ));
+    }
     if let Some(parent) = word.manager.parent.as_ref().filter(|parent| parent.unit != word.unit) {
         let timeout =
             parent.timeout_stop.map_or_else(|| "a time that is not known".to_owned(), |t| t.to_string());
@@ -108,6 +121,14 @@ fn around(case: &Case<'_>, word: &Word<'_>, drain: Option<f64>) -> Vec<String> {
         said.push("The manager killed the whole cgroup by one write to cgroup.kill.".to_owned());
     }
     said
+}
+
+/// `3 earlier stops that needed no SIGKILL`.
+fn earlier(observed: ObservedDrain) -> String {
+    match observed.stops {
+        1 => "the 1 earlier stop that needed no SIGKILL".to_owned(),
+        stops => format!("{stops} earlier stops that needed no SIGKILL"),
+    }
 }
 
 /// `sleep` (pid 74), from `Killing process 74 (sleep) with signal SIGKILL.` about another process than the target.
@@ -133,8 +154,15 @@ fn advice(case: &Case<'_>, word: &Word<'_>) -> String {
         Some(seconds) => (format!("{seconds:.0}"), "its drain and headroom".to_owned()),
         None => ("SECONDS".to_owned(), "with as many SECONDS as its drain takes".to_owned()),
     };
+    let first = match case.facts.observed_drain.filter(|_| case.facts.timing.is_none()) {
+        Some(observed) => format!(
+            "Earlier stops took {} at most, so look first for what held this one. ",
+            span(observed.longest_s)
+        ),
+        None => String::new(),
+    };
     format!(
-        "Give it longer, {why}: mkdir -p {directory}/{unit}.d && printf '[Service]\\nTimeoutStopSec={seconds}\\n' \
+        "{first}Give it longer, {why}: mkdir -p {directory}/{unit}.d && printf '[Service]\\nTimeoutStopSec={seconds}\\n' \
          > {directory}/{unit}.d/stop-timeout.conf && {reload}"
     )
 }
@@ -197,6 +225,17 @@ mod tests {
         let advice = verdict.advice.unwrap();
         assert!(advice.contains("/etc/systemd/system/nginx.service.d/stop-timeout.conf"), "{advice}");
         assert!(advice.contains("TimeoutStopSec=35"), "{advice}");
+    }
+
+    #[test]
+    fn what_earlier_stops_took() {
+        let mut facts = stopped(both(), vec![said(99.999, TIMED_OUT)]);
+        facts.observed_drain = Some(ObservedDrain { stops: 3, longest_s: 1.25 });
+        let verdict = judge(&facts, Show::Cmdline);
+        let words = "; the longest of 3 earlier stops that needed no SIGKILL took 1.25 s.";
+        assert!(verdict.summary.ends_with(words), "{}", verdict.summary);
+        assert!(verdict.evidence.iter().any(|said| said.contains("what it needed this time is not known")));
+        assert!(verdict.advice.unwrap().starts_with("Earlier stops took 1.25 s at most"));
     }
 
     #[test]
