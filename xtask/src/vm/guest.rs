@@ -90,6 +90,7 @@ modprobe --quiet fuse
 unset INVOCATION_ID JOURNAL_STREAM
 export FORENSICS_TESTS_EXPENDABLE_MACHINE=1
 echo $$ > /sys/fs/cgroup/cgroup.procs
+echo +cpu > /sys/fs/cgroup/cgroup.subtree_control
 cp --recursive /opt/forensics/late/. /
 echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1 /proc/uptime) s"
 echo boot >> /var/lib/forensics-boots
