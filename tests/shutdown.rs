@@ -66,15 +66,15 @@ fn keep(name: &str, text: &str) -> Result<()> {
 
 /// Starts an agent as a service, whose order to the target at the end of the machine is given, until it has noted its target.
 fn start_agent(machine: &Machine, name: &str, order: &str, target: u32, store: &str) -> Result<()> {
+    let boot_id = boot_id()?;
     let unit = format!(
         "[Unit]\n{order}\n[Service]\nExecStart={} -o json watch --pid {target} --store {} --socket none\nStandardOutput=append:{}\n",
         machine.program("forensics-agent").display(),
         remains(store).display(),
-        remains(&format!("{name}.json")).display(),
+        remains(&format!("{name}-{boot_id}.json")).display(),
     );
     machine.write(&format!("/run/systemd/system/{name}.service"), &unit)?;
     machine.sh(&format!("systemctl daemon-reload && systemctl start {name}"))?;
-    let boot_id = boot_id()?;
     let deadline = Instant::now() + PATIENCE;
     let is_noted = || {
         let runs = Store::read(&remains(store)).and_then(|store| store.runs()).unwrap_or_default();
@@ -124,11 +124,11 @@ fn earlier(boot: &str) -> Result<String> {
 
 fn poweroff_that_somebody_asked_for() -> Result<()> {
     let boot_id = earlier("boot-1")?;
-    let said = fs::read_to_string(remains("s-late.json"))?;
+    let said = fs::read_to_string(remains(&format!("s-late-{boot_id}.json")))?;
     let records = said.lines().map(Record::parse).collect::<Result<Vec<_>>>()?;
-    let mut of_boot =
-        records.iter().filter(|record| record.is("incident") && *record.at("boot_id") == boot_id);
-    let incident = of_boot.next().with_context(|| format!("no incident outlived the machine: {said}"))?;
+    let incident = records.iter().find(|record| record.is("incident"));
+    let incident = incident.with_context(|| format!("no incident outlived the machine: {said}"))?;
+    incident.expect("boot_id", boot_id)?;
     incident.expect("target.unit", "s-target.service")?;
     incident.expect_killed(libc::SIGTERM)?;
     incident.expect("signals.0.sender.name", "systemd")?;
