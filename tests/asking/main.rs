@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use harness::{Victim, killer, test};
+use harness::{Victim, killer, needs_program, output, test};
 use libc::{SIGKILL, SIGTERM, SIGUSR1};
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         test("an_agent_that_is_not_there", an_agent_that_is_not_there),
         test("what_is_not_watched_has_no_killer", what_is_not_watched_has_no_killer),
         test("the_protocol", the_protocol),
+        test("by_varlinkctl", by_varlinkctl),
         test("peers_that_mean_no_good", peers_that_mean_no_good),
         test("incidents_of_ones_own", incidents_of_ones_own),
         test("one_agent_for_one_socket", one_agent_for_one_socket),
@@ -154,6 +155,29 @@ fn the_protocol() -> Result<()> {
 }
 
 /// Whatever they do, the agent answers others, reports what it sees, and stays as small as it was.
+/// What systemd 257 has for it.
+fn by_varlinkctl() -> Result<()> {
+    needs_program("varlinkctl")?;
+    let scene = Scene::new()?;
+    let victim = Victim::start(&["sleep"])?;
+    let agent = scene.agent(&["--pid", &victim.pid().to_string()])?;
+    let varlinkctl = |arguments: &[&str]| -> Result<String> {
+        let (verb, rest) = arguments.split_first().context("no verb")?;
+        let said =
+            output(Command::new("varlinkctl").args(["--json=short", verb]).arg(scene.socket()).args(rest))?;
+        ensure!(said.status.success(), "{arguments:?}: {said:?}");
+        Ok(said.stdout)
+    };
+    let info = varlinkctl(&["info"])?;
+    ensure!(info.contains(AGENT), "{info}");
+    let described = varlinkctl(&["introspect", AGENT])?;
+    ensure!(described.contains("GetShutdownContext") && described.contains("ListIncidents"), "{described}");
+    let method = format!("{AGENT}.GetShutdownContext");
+    let asked = varlinkctl(&["call", &method, &format!("{{\"pid\":{}}}", victim.pid())])?;
+    harness::Record::parse(asked.trim())?.expect("context.pid", victim.pid())?;
+    agent.stop().map(drop)
+}
+
 fn peers_that_mean_no_good() -> Result<()> {
     let scene = Scene::new()?;
     let (service, mut victim) = (scene.service(NOBODY)?, Victim::start(&["sleep"])?);
