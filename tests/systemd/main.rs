@@ -1,7 +1,6 @@
 //! A real systemd: stop timeouts, stops that were announced, and the diagnostic as a transient unit.
 
 mod announced;
-mod asked;
 mod diagnose;
 mod explain;
 mod journal;
@@ -9,21 +8,14 @@ mod reasons;
 mod said;
 mod session;
 mod timing;
-mod unprivileged;
 
 use std::process::ExitCode;
 
-use forensics_agent::kernel::requests::RequestHook;
 use harness::{Machine, test};
 
 fn main() -> ExitCode {
-    // Each by itself: what a manager does or says about anything else is late meanwhile, or is disturbed.
-    let alone = [
-        test("flood_of_calls", asked::flood_of_calls),
-        test("journal_that_is_late", reasons::journal_that_is_late),
-        test("isolated_target", asked::isolated_target),
-    ]
-    .map(|test| harness::main(vec![test]));
+    // By itself: what a manager says of anything else is late meanwhile.
+    let alone = harness::main(vec![test("journal_that_is_late", reasons::journal_that_is_late)]);
     let others = harness::main(vec![
         test("aligned_mismatch_and_infinity", timing::aligned_mismatch_and_infinity),
         test("the_drop_in_puts_it_right", timing::the_drop_in_puts_it_right),
@@ -52,24 +44,10 @@ fn main() -> ExitCode {
         test("user_manager_that_ended", reasons::user_manager_that_ended),
         test("processes_of_a_session_that_ends", session::processes_of_a_session_that_ends),
         test("session_that_is_terminated", session::session_that_is_terminated),
-        test("systemctl_by_root", asked::systemctl_by_root),
-        test("script_four_shells_deep", asked::script_four_shells_deep),
-        test("timer_that_was_scheduled", asked::timer_that_was_scheduled),
-        test("timer_of_a_file", asked::timer_of_a_file),
-        test("calls_over_the_bus", asked::calls_over_the_bus),
-        test("client_in_python", asked::client_in_python),
-        test("two_units_by_two_callers", asked::two_units_by_two_callers),
-        test("request_that_polkit_allows", unprivileged::request_that_polkit_allows),
-        test("request_that_polkit_refuses", unprivileged::request_that_polkit_refuses),
-        test("unit_that_restarts_itself", unprivileged::unit_that_restarts_itself),
-        test("by_commands_alone", asked::by_commands_alone),
-        test("seen_by_fentry", || asked::seen_by(RequestHook::Fentry)),
-        test("seen_by_socket", || asked::seen_by(RequestHook::Socket)),
-        test("seen_by_syscalls", || asked::seen_by(RequestHook::Syscalls)),
         test("ends_that_nobody_watched", explain::ends_that_nobody_watched),
         test("worker_survives_its_cgroup", diagnose::worker_survives_its_cgroup),
         test("worker_that_cannot_leave_says_so", diagnose::worker_that_cannot_leave_says_so),
     ]);
     Machine::power_off();
-    alone.into_iter().find(|code| *code != ExitCode::SUCCESS).unwrap_or(others)
+    if alone == ExitCode::SUCCESS { others } else { alone }
 }

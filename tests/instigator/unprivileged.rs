@@ -1,7 +1,7 @@
 //! Requests of users who are not root: to the system's manager, which lets polkit judge them, and to their own.
 
-use anyhow::{Result, bail};
-use harness::{Machine, Skip};
+use anyhow::Result;
+use harness::Machine;
 
 use crate::asked::{Scene, expect_asker};
 
@@ -20,11 +20,11 @@ fn with_alice() -> Result<&'static Machine> {
 }
 
 /// It was carried out, which the agent does not see.
-pub(crate) fn request_that_polkit_allows() -> Result<()> {
+pub(crate) fn request_that_polkit_allows(mode: &str) -> Result<()> {
     let machine = with_alice()?;
     machine.write("/etc/polkit-1/rules.d/10-q-allowed.rules", RULE)?;
     machine.sh("chmod 755 /etc/polkit-1/rules.d; systemctl restart polkit")?;
-    let scene = Scene::new("q-allowed")?;
+    let scene = Scene::new(mode, "q-allowed")?;
     machine.sh(&format!("{AS_ALICE} systemctl stop q-allowed"))?;
     let incident = scene.told()?;
     expect_asker(&incident, "systemctl stop q-allowed", "StopUnit q-allowed.service replace")?;
@@ -33,12 +33,10 @@ pub(crate) fn request_that_polkit_allows() -> Result<()> {
 }
 
 /// Who was refused did nothing, however soon after it the unit is stopped.
-pub(crate) fn request_that_polkit_refuses() -> Result<()> {
+pub(crate) fn request_that_polkit_refuses(mode: &str) -> Result<()> {
     let machine = with_alice()?;
-    let scene = Scene::new("q-refused")?;
-    if !scene.sees() {
-        bail!(Skip("requests cannot be seen on this kernel".to_owned()));
-    }
+    let scene = Scene::new(mode, "q-refused")?;
+    scene.needs_sight()?;
     machine.sh(&format!(
         "systemd-run --no-block --on-active=1 --timer-property=AccuracySec=10ms systemctl stop q-refused; \
          while systemctl is-active q-refused; do {AS_ALICE} systemctl --no-ask-password stop q-refused && exit 1; done; true"
@@ -51,7 +49,7 @@ pub(crate) fn request_that_polkit_refuses() -> Result<()> {
 }
 
 /// A service of a user that restarts itself.
-pub(crate) fn unit_that_restarts_itself() -> Result<()> {
+pub(crate) fn unit_that_restarts_itself(mode: &str) -> Result<()> {
     let machine = with_alice()?;
     machine.sh("loginctl enable-linger alice")?;
     machine.until("systemctl is-active user@1000.service")?;
@@ -67,7 +65,7 @@ pub(crate) fn unit_that_restarts_itself() -> Result<()> {
     ))?;
     let inner =
         machine.sh(&format!("{AS_ALICE} systemctl --user show --value -p MainPID q-self"))?.parse()?;
-    let scene = Scene::of(machine, inner, "auto")?;
+    let scene = Scene::of(machine, inner, mode)?;
     let seen = scene.sees();
     machine.sh("touch /run/q/again")?;
     let incident = scene.told()?;
