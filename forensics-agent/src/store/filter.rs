@@ -23,6 +23,13 @@ impl Filter {
     /// The condition in SQL, and its parameters.
     pub(super) fn sql(&self) -> (String, Vec<Value>) {
         let Self { since, until, target, unit, cause, instigator } = self;
+        let is_pattern = |text: &str| text.contains(['*', '?']);
+        // What is looked for anywhere in a text may be nowhere: then everything is searched, for which there is one index. A `+`
+        // keeps SQLite from another one, which would lead through the lines.
+        let searches = target.as_ref().is_some_and(|target| target.parse::<u32>().is_err())
+            || unit.as_deref().is_some_and(is_pattern)
+            || instigator.is_some();
+        let plain = |column: &str| format!("{}{column} = ?", if searches { "+" } else { "" });
         let mut terms = vec!["1".to_owned()];
         let mut values = Vec::new();
         let mut add = |term: &str, of: Vec<Value>| {
@@ -44,13 +51,13 @@ impl Filter {
         if let Some(unit) = unit {
             let whole = if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
             // Equality finds its rows in the index in the order of time; a pattern's have to be sorted.
-            match whole.contains(['*', '?']) {
+            match is_pattern(&whole) {
                 true => add("unit GLOB ?", vec![Value::Text(literal(&whole))]),
-                false => add("unit = ?", vec![Value::Text(whole)]),
+                false => add(&plain("unit"), vec![Value::Text(whole)]),
             }
         }
         if let Some(cause) = cause {
-            add("cause = ?", vec![Value::Text(cause.clone())]);
+            add(&plain("cause"), vec![Value::Text(cause.clone())]);
         }
         if let Some(instigator) = instigator {
             let pattern = Value::Text(anywhere(instigator));

@@ -32,7 +32,11 @@ impl Store {
     pub fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Summary>, StoreError> {
         let (condition, mut values) = filter.sql();
         values.push(i64::from(limit).into());
-        let sql = format!("SELECT {COLUMNS} FROM incidents WHERE {condition} ORDER BY ts DESC LIMIT ?");
+        // What is looked for may be in none of them, so that all are searched: that must not lead through the lines.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM incidents WHERE id IN
+             (SELECT id FROM incidents WHERE {condition} ORDER BY ts DESC LIMIT ?) ORDER BY ts DESC"
+        );
         self.sql(|connection| {
             let mut statement = connection.prepare(&sql)?;
             let rows = statement.query_map(params_from_iter(values), Summary::from_row)?;

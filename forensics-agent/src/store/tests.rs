@@ -172,6 +172,41 @@ fn newer_formats_are_refused() {
     assert!(matches!(Store::read(&directory.0.join("none")), Err(StoreError::Missing { .. })));
 }
 
+/// The lines are some kilobytes each, and there may be a hundred thousand.
+#[test]
+fn a_search_does_not_lead_through_the_lines() {
+    let directory = Directory::new();
+    let path = directory.database();
+    drop(Store::open(&path).expect("a store"));
+    // As the formats before had it.
+    let connection = Connection::open(&path).expect("a database");
+    let before = "DROP INDEX incidents_for_search; CREATE INDEX incidents_by_time ON incidents (ts); PRAGMA user_version = 2";
+    connection.execute_batch(before).expect("set back");
+    drop(connection);
+    let all: Vec<Incident> = (0..3).map(incident).collect();
+    store(&path, &all);
+    let connection = Connection::open(&path).expect("a database");
+    let text = |text: &str| Some(text.to_owned());
+    for filter in [
+        Filter::default(),
+        Filter { target: text("ngin"), cause: text("oom"), ..Filter::default() },
+        Filter { instigator: text("pkill"), unit: text("nginx"), ..Filter::default() },
+        Filter { unit: text("nginx*"), since: Some(1.0), ..Filter::default() },
+    ] {
+        let (condition, values) = filter.sql();
+        let sql =
+            format!("EXPLAIN QUERY PLAN SELECT id FROM incidents WHERE {condition} ORDER BY ts DESC LIMIT 9");
+        let plan: String = connection
+            .query_row(&sql, rusqlite::params_from_iter(values), |row| row.get("detail"))
+            .expect("a plan");
+        assert!(plan.contains("USING COVERING INDEX"), "{condition}: {plan}");
+    }
+    let wanted = Filter { target: text(&all[0].facts.target.name[1..]), ..Filter::default() };
+    let found = Store::read(&path).expect("a store").list(&wanted, 2).expect("a list");
+    let ids: Vec<&str> = found.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, [all[2].facts.id.as_str(), all[1].facts.id.as_str()], "the newest first");
+}
+
 #[test]
 fn statistics() {
     let directory = Directory::new();
