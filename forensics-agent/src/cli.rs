@@ -8,7 +8,8 @@ use forensics_incident::text::escape;
 use serde::Deserialize;
 
 use crate::commands::{
-    check_timing, diagnose, doctor, explain, failure::Failure, judge, list, run, show, snapshot, stats, watch,
+    check_timing, detach, diagnose, doctor, explain, failure::Failure, judge, list, run, show, snapshot,
+    stats, watch,
 };
 use crate::host::redact::redact;
 
@@ -62,6 +63,8 @@ pub enum Command {
     Stats(stats::Args),
     /// Tell what logs know of ends that nobody watched
     Explain(explain::Args),
+    /// Remove the kernel programs that `watch --persist` left behind
+    Detach(detach::Args),
     /// Say what this host offers to the agent, and what is lost without each
     Doctor(doctor::Args),
 }
@@ -220,6 +223,7 @@ impl Cli {
             | Command::Show(_)
             | Command::Stats(_)
             | Command::Explain(_)
+            | Command::Detach(_)
             | Command::Doctor(_) => {}
         }
         Ok(self)

@@ -17,6 +17,7 @@ use crate::memory;
 use crate::report::{JsonReporter, Reporter, TextReporter, Zone};
 
 pub mod check_timing;
+pub mod detach;
 pub mod diagnose;
 pub mod doctor;
 pub mod explain;
@@ -67,6 +68,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Show(args) => show::run(&globals, &args),
         Command::Stats(args) => stats::run(&globals, &args),
         Command::Explain(args) => event_loop()?.block_on(explain::run(&globals, &args)),
+        Command::Detach(args) => detach::run(&globals, &args),
         Command::Doctor(args) => doctor::run(&globals, &args, &doctor::try_hooks()),
     }
 }

@@ -99,6 +99,7 @@ pub async fn run(globals: &Globals, args: Args) -> Result<u8, Failure> {
         store: args.store.path(),
         ledger: false,
         socket: None,
+        persist: None,
     };
     let mut forwarded =
         Forwarded::catch().map_err(|error| Failure::kernel(format!("cannot catch signals: {error}")))?;

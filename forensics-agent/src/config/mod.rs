@@ -44,6 +44,8 @@ pub struct Config {
     pub instigator: Option<Mode>,
     /// Incidents are written to the journal.
     pub journald: bool,
+    /// The kernel programs outlive the agent.
+    pub persist: bool,
     /// A command to run for incidents.
     pub on_incident: Option<OnIncident>,
     /// Markers of other services, beside the built-in ones.
@@ -62,6 +64,8 @@ struct Document {
     instigator: Option<Mode>,
     #[serde(default)]
     journald: bool,
+    #[serde(default)]
+    persist: bool,
     on_incident: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     on_incident_limits: LimitsTable,
@@ -102,6 +106,7 @@ impl Config {
             show_cmdline,
             instigator,
             journald,
+            persist,
             on_incident,
             on_incident_limits,
             marker,
@@ -113,6 +118,7 @@ impl Config {
             show_cmdline,
             instigator,
             journald,
+            persist,
             on_incident: on_incident::read(on_incident, on_incident_limits)?,
             markers: marker::specs(marker)?,
         })

@@ -21,6 +21,14 @@ impl CgroupMap {
         self.0.insert(key, 1, 0)
     }
 
+    /// Lets all of them be.
+    pub fn clear(&mut self) {
+        let keys: Vec<CgroupKey> = self.0.keys().filter_map(Result::ok).collect();
+        for key in keys {
+            self.remove(key);
+        }
+    }
+
     /// Lets them be.
     pub fn remove(&mut self, key: CgroupKey) {
         // The kernel may have removed it together with the cgroup.

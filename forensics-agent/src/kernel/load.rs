@@ -1,11 +1,12 @@
 //! Loading and attaching the kernel programs.
 
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::Path;
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Program, ProgramError, RawTracePoint},
+    programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, links::FdLink},
 };
 use forensics_common::{
     CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, Reach, SocketOffsets, Target, TaskKey,
@@ -15,10 +16,11 @@ use super::{
     btf::Btf,
     load_error::describe_object,
     offsets,
+    pins::Adopted,
     requests::RequestHook,
     watch_pages::{self, WatchPages},
 };
-use crate::memory;
+use crate::{host::clock, memory};
 
 pub use super::load_error::LoadError;
 
@@ -30,14 +32,14 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../forensics-ebpf/preb
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// What is always attached beside `signal_generate`: names of programs, each with its tracepoint.
-const PROCESS_PROGRAMS: [(&str, &str); 3] = [
+pub(super) const PROCESS_PROGRAMS: [(&str, &str); 3] = [
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
     ("process_exit", "sched_process_exit"),
 ];
 
 /// What is attached when targets are selected by their unit or cgroup.
-const CGROUP_PROGRAMS: [(&str, &str); 3] = [
+pub(super) const CGROUP_PROGRAMS: [(&str, &str); 3] = [
     ("cgroup_made", "cgroup_mkdir"),
     ("cgroup_removed", "cgroup_rmdir"),
     ("cgroup_entered", "cgroup_attach_task"),
@@ -66,7 +68,7 @@ impl Hook {
     }
 
     /// Name of the program in the object.
-    fn program(self) -> &'static str {
+    pub(super) fn program(self) -> &'static str {
         match self {
             Self::RawTracepoint => "signal_raw",
             Self::TpBtf => "signal_btf",
@@ -86,12 +88,26 @@ pub struct HookTrial {
     pub result: Result<(), LoadError>,
 }
 
-/// The running kernel programs and the agent's ends of their maps. Dropping it detaches everything.
+/// The running kernel programs and the agent's ends of their maps. Dropping it detaches everything that is not pinned.
 pub struct Kernel {
-    ebpf: Ebpf,
-    hook: Hook,
+    pub(super) programs: Programs,
+    /// What holds programs at their hooks, by their names.
+    pub(super) links: Vec<(&'static str, FdLink)>,
+    pub(super) hook: Hook,
     /// The programs of cgroups are attached as well.
-    sees_cgroups: bool,
+    pub(super) sees_cgroups: bool,
+    /// The hook for requests that is attached.
+    pub(super) requests: Option<RequestHook>,
+    /// Since when they run, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) since_ns: u64,
+}
+
+/// Where the programs come from.
+pub(super) enum Programs {
+    /// This agent loaded them.
+    Own(Box<Ebpf>),
+    /// An earlier one did, and pinned them.
+    Adopted(Box<Adopted>),
 }
 
 /// The maps, taken out of the object once the programs run.
@@ -201,7 +217,15 @@ impl Kernel {
             .map_max_entries("WATCHED", watch_pages::needed())
             .load(object)
             .map_err(|error| describe_object(&error))?;
-        let mut kernel = Self { ebpf, hook, sees_cgroups: false };
+        let programs = Programs::Own(Box::new(ebpf));
+        let mut kernel = Self {
+            programs,
+            links: Vec::new(),
+            hook,
+            sees_cgroups: false,
+            requests: None,
+            since_ns: clock::boot_ns(),
+        };
         for (program, tracepoint) in PROCESS_PROGRAMS {
             kernel.attach_raw(program, tracepoint)?;
         }
@@ -211,7 +235,9 @@ impl Kernel {
         }
         // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
         memory::trim();
-        kernel.attach_to_cgroups(config)?;
+        if config.watch_new_cgroups != 0 {
+            kernel.attach_to_cgroups()?;
+        }
         Ok(kernel)
     }
 
@@ -223,8 +249,8 @@ impl Kernel {
     }
 
     /// Attaches what is needed to select by cgroups, once it is needed.
-    fn attach_to_cgroups(&mut self, config: Config) -> Result<(), LoadError> {
-        if config.watch_new_cgroups != 0 && !self.sees_cgroups {
+    pub(super) fn attach_to_cgroups(&mut self) -> Result<(), LoadError> {
+        if !self.sees_cgroups {
             for (program, tracepoint) in CGROUP_PROGRAMS {
                 self.attach_raw(program, tracepoint)?;
             }
@@ -239,17 +265,31 @@ impl Kernel {
     ///
     /// The kernel does not take it.
     pub fn reconfigure(&mut self, config: Config) -> Result<(), LoadError> {
-        self.attach_to_cgroups(config)?;
+        if config.watch_new_cgroups != 0 {
+            self.attach_to_cgroups()?;
+        }
         let failed = |reason: String| LoadError::Failed { what: "writing the map .data".to_owned(), reason };
-        let map =
-            self.ebpf.map_mut(".data").ok_or_else(|| failed("the object has no such map".to_owned()))?;
-        let mut data = Array::<_, Config>::try_from(map).map_err(|error| failed(error.to_string()))?;
-        data.set(0, config, 0).map_err(|error| failed(error.to_string()))
+        let set = match &mut self.programs {
+            Programs::Own(ebpf) => {
+                let map =
+                    ebpf.map_mut(".data").ok_or_else(|| failed("the object has no such map".to_owned()))?;
+                let mut data =
+                    Array::<_, Config>::try_from(map).map_err(|error| failed(error.to_string()))?;
+                data.set(0, config, 0)
+            }
+            Programs::Adopted(adopted) => adopted.config.set(0, config, 0),
+        };
+        set.map_err(|error| failed(error.to_string()))
     }
 
     /// The hook variant in use.
     pub fn hook(&self) -> Hook {
         self.hook
+    }
+
+    /// Since when the programs run, `CLOCK_BOOTTIME` nanoseconds; longer than the agent, where an earlier one pinned them.
+    pub fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// Takes the agent's ends of the maps; they can be taken once.
@@ -258,6 +298,12 @@ impl Kernel {
     ///
     /// The object lacks a map, or it was taken before.
     pub fn take_maps(&mut self) -> Result<Maps, LoadError> {
+        if let Programs::Adopted(adopted) = &mut self.programs {
+            return adopted.maps.take().ok_or_else(|| LoadError::Failed {
+                what: "opening the maps that are pinned".to_owned(),
+                reason: "they were taken before".to_owned(),
+            });
+        }
         Ok(Maps {
             events: self.take("EVENTS")?,
             targets: self.take("TARGETS")?,
@@ -273,28 +319,44 @@ impl Kernel {
 
     fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(&mut self, name: &str) -> Result<M, LoadError> {
         let failed = |reason: String| LoadError::Failed { what: format!("opening the map {name}"), reason };
-        let map = self.ebpf.take_map(name).ok_or_else(|| failed("the object has no such map".to_owned()))?;
+        let map = self.own().and_then(|ebpf| ebpf.take_map(name));
+        let map = map.ok_or_else(|| failed("the object has no such map".to_owned()))?;
         M::try_from(map).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The object, where this agent loaded it.
+    pub(super) fn own(&mut self) -> Option<&mut Ebpf> {
+        match &mut self.programs {
+            Programs::Own(ebpf) => Some(ebpf),
+            Programs::Adopted(_) => None,
+        }
     }
 
     fn watch_pages(&mut self) -> Result<WatchPages, LoadError> {
         let failed =
             |reason: String| LoadError::Failed { what: "mapping the map WATCHED".to_owned(), reason };
-        let map = self.ebpf.map("WATCHED").ok_or_else(|| failed("the object has no such map".to_owned()))?;
+        let map = self.own().and_then(|ebpf| ebpf.map("WATCHED"));
+        let map = map.ok_or_else(|| failed("the object has no such map".to_owned()))?;
         WatchPages::open(map).map_err(|error| failed(error.to_string()))
     }
 
     pub(super) fn attach_raw(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
         let program: &mut RawTracePoint = self.program(name)?;
         program.load().map_err(|error| LoadError::of_program(name, &error))?;
-        program.attach(tracepoint).map(drop).map_err(|error| LoadError::of_program(name, &error))
+        let link = program.attach(tracepoint).and_then(|id| program.take_link(id));
+        let link = link.map_err(|error| LoadError::of_program(name, &error))?;
+        self.links.push((name, link.into()));
+        Ok(())
     }
 
     fn attach_btf(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
         let btf = types_for_aya()?;
         let program: &mut BtfTracePoint = self.program(name)?;
         program.load(tracepoint, &btf).map_err(|error| LoadError::of_program(name, &error))?;
-        program.attach().map(drop).map_err(|error| LoadError::of_program(name, &error))
+        let link = program.attach().and_then(|id| program.take_link(id));
+        let link = link.map_err(|error| LoadError::of_program(name, &error))?;
+        self.links.push((name, link.into()));
+        Ok(())
     }
 
     pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, LoadError>
@@ -303,8 +365,8 @@ impl Kernel {
     {
         let failed =
             |reason: String| LoadError::Failed { what: format!("finding the program {name}"), reason };
-        let program =
-            self.ebpf.program_mut(name).ok_or_else(|| failed("the object does not have it".to_owned()))?;
+        let program = self.own().and_then(|ebpf| ebpf.program_mut(name));
+        let program = program.ok_or_else(|| failed("it is not among those that are loaded".to_owned()))?;
         program.try_into().map_err(|error: ProgramError| failed(error.to_string()))
     }
 
@@ -312,32 +374,29 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// The object has no log statements.
-    pub fn logger(&mut self) -> Result<ProgramsLog, aya_log::Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf)
+    /// The object has no log statements. None where another agent loaded the programs.
+    pub fn logger(&mut self) -> Option<Result<ProgramsLog, aya_log::Error>> {
+        self.own().map(aya_log::EbpfLogger::init)
     }
 
     /// Runs of programs that the kernel skipped because the program was running already, since loading.
     pub fn recursion_misses(&self) -> u64 {
+        let ebpf = match &self.programs {
+            Programs::Own(ebpf) => ebpf,
+            Programs::Adopted(adopted) => return adopted.recursion_misses(),
+        };
         // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
-        self.ebpf
-            .programs()
+        ebpf.programs()
             .filter(|(name, _)| !RequestHook::is_program(name))
             .filter_map(|(_, program)| program.fd().ok())
-            .filter_map(|fd| {
-                use std::os::fd::{AsFd as _, AsRawFd as _};
-                let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-                let text = std::fs::read_to_string(path).ok()?;
-                let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                line.trim().parse::<u64>().ok()
-            })
+            .map(recursion_misses)
             .sum()
     }
 
     /// Name, verified instructions and translated size of each loaded program.
     pub fn program_sizes(&self) -> Vec<(String, u32, u32)> {
-        self.ebpf
-            .programs()
+        let Programs::Own(ebpf) = &self.programs else { return Vec::new() };
+        ebpf.programs()
             .filter_map(|(name, program)| {
                 let info = program.info().ok()?;
                 let verified = info.verified_instruction_count().unwrap_or(0);
@@ -345,6 +404,14 @@ impl Kernel {
             })
             .collect()
     }
+}
+
+/// What the kernel says of one program, 0 where it says nothing.
+pub(super) fn recursion_misses(program: &impl AsFd) -> u64 {
+    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 /// The kernel's types as aya reads them: 20 MB, until they are dropped.

@@ -7,6 +7,7 @@ pub mod load;
 mod load_error;
 pub mod mechanism;
 mod offsets;
+pub mod pins;
 pub mod reach_map;
 pub mod records;
 pub mod requests;

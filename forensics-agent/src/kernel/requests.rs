@@ -2,7 +2,7 @@
 
 use aya::programs::{FEntry, TracePoint};
 
-use super::load::{Kernel, LoadError};
+use super::load::{Kernel, LoadError, Programs};
 
 /// The hooks, the cheapest one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl RequestHook {
     }
 
     /// Name of the program in the object.
-    fn program(self) -> &'static str {
+    pub(super) fn program(self) -> &'static str {
         match self {
             Self::Fentry => "request_entry",
             Self::Socket => "request_sent",
@@ -53,20 +53,23 @@ impl Kernel {
     ///
     /// The kernel does not have the hook, or refuses it.
     pub fn record_requests(&mut self, hook: RequestHook) -> Result<(), LoadError> {
+        if matches!(self.programs, Programs::Adopted(_)) && self.requests == Some(hook) {
+            return Ok(());
+        }
         let name = hook.program();
         match hook {
-            RequestHook::Socket => self.attach_raw(name, "sock_send_length"),
+            RequestHook::Socket => self.attach_raw(name, "sock_send_length")?,
             RequestHook::Fentry => {
                 let btf = super::load::types_for_aya()?;
                 let program: &mut FEntry = self.program(name)?;
                 program
                     .load("unix_stream_sendmsg", &btf)
                     .map_err(|error| LoadError::of_program(name, &error))?;
-                let attached =
-                    program.attach().map(drop).map_err(|error| LoadError::of_program(name, &error));
+                let link = program.attach().and_then(|id| program.take_link(id));
+                let link = link.map_err(|error| LoadError::of_program(name, &error));
                 drop(btf);
                 crate::memory::trim();
-                attached
+                self.links.push((name, link?.into()));
             }
             RequestHook::Syscalls => {
                 let program: &mut TracePoint = self.program(name)?;
@@ -76,8 +79,10 @@ impl Kernel {
                         .attach("syscalls", call)
                         .map(drop)
                         .map_err(|error| LoadError::of_program(name, &error))
-                })
+                })?;
             }
         }
+        self.requests = Some(hook);
+        Ok(())
     }
 }

@@ -20,6 +20,16 @@ impl Sequences {
         *last = position.seq.max(*last);
         missing
     }
+
+    /// CPU, program and number of the last record of each.
+    pub fn last(&self) -> Vec<(u32, u32, u64)> {
+        self.last.iter().map(|(&(cpu, stream), &seq)| (cpu, stream, seq)).collect()
+    }
+
+    /// Goes on after these, of programs that count since before the agent was there.
+    pub fn go_on(&mut self, last: &[(u32, u32, u64)]) {
+        self.last.extend(last.iter().map(|&(cpu, stream, seq)| ((cpu, stream), seq)));
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +39,7 @@ mod tests {
     #[test]
     fn counts_what_is_missing_per_cpu_and_program() {
         let mut sequences = Sequences::default();
-        let at = |cpu, stream, seq| Position { cpu, stream, seq };
+        let at = |cpu, stream, seq| Position { cpu, stream, seq, boot_ns: 0 };
         assert_eq!(sequences.take(at(0, 0, 1)), 0);
         assert_eq!(sequences.take(at(0, 0, 2)), 0);
         assert_eq!(sequences.take(at(1, 0, 3)), 2);

@@ -1,5 +1,6 @@
 //! The watch map: which processes the kernel programs record.
 
+use std::collections::HashSet;
 use std::io;
 
 use aya::maps::{HashMap, MapData, MapError};
@@ -109,6 +110,11 @@ impl WatchMap {
             self.pages.mark(pid, false);
         }
         removed
+    }
+
+    /// Everyone who is watched now, as target or aside.
+    pub fn pids(&self) -> HashSet<u32> {
+        self.map.keys().filter_map(Result::ok).collect()
     }
 
     /// True while the kernel still has the process as a target, that is, until its last thread ended.

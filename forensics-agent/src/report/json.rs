@@ -21,6 +21,8 @@ struct ReadyLine<'a> {
     targets: &'a [Process],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     waiting: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persist: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -58,8 +60,9 @@ impl<W: Write> JsonReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn ready(&mut self, ready: &Ready<'_>) -> io::Result<()> {
-        let Ready { hook, instigator, targets, waiting } = *ready;
-        self.line(&ReadyLine { schema: "forensics-agent/ready/1", hook, instigator, targets, waiting })
+        let Ready { hook, instigator, targets, waiting, persist } = *ready;
+        let schema = "forensics-agent/ready/1";
+        self.line(&ReadyLine { schema, hook, instigator, targets, waiting, persist })
     }
 
     /// Prints a line of `forensics-agent/signal/1`: the signal's fields, and `target`.
@@ -136,6 +139,7 @@ mod tests {
                 instigator: "exec",
                 targets: std::slice::from_ref(target),
                 waiting: &[],
+                persist: None,
             })
         });
         assert_eq!(ready["schema"], "forensics-agent/ready/1");

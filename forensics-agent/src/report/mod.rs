@@ -35,6 +35,9 @@ pub struct Ready<'a> {
     pub targets: &'a [Process],
     /// The options that have selected nothing yet, for which the agent waits.
     pub waiting: &'a [String],
+    /// What became of the kernel programs of an earlier agent, where those of this one outlive it: `new`, `adopted`,
+    /// `replaced`.
+    pub persist: Option<&'a str>,
 }
 
 /// Records that were lost.

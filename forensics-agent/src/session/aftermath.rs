@@ -10,6 +10,7 @@ use forensics_incident::model::{
 };
 use tokio::task::JoinSet;
 
+use super::persist::Persist;
 use super::{Progress, Session, host};
 use crate::host::journal::{JournalError, boot_end};
 use crate::host::wtmp::{self, What};
@@ -43,10 +44,11 @@ struct Target {
 }
 
 impl Aftermath {
-    /// Looks at what earlier runs noted. What needs the journal is found out beside the event loop.
-    pub(super) fn look_back(&mut self, path: &Path, own: Option<&Run>) {
+    /// Looks at what earlier runs noted, apart from what their programs recorded the end of. What needs the journal is found out
+    /// beside the event loop.
+    pub(super) fn look_back(&mut self, path: &Path, own: Option<&Run>, persist: &Persist) {
         let Some(own) = own else { return };
-        match gone(path, own) {
+        match gone(path, own, persist) {
             Ok(all) => {
                 for gone in all {
                     self.asking.spawn(complete(gone));
@@ -67,7 +69,7 @@ impl Aftermath {
 }
 
 /// The runs that have ended, each with its targets that are gone and not told of yet.
-fn gone(path: &Path, own: &Run) -> Result<Vec<Gone>, StoreError> {
+fn gone(path: &Path, own: &Run, persist: &Persist) -> Result<Vec<Gone>, StoreError> {
     // A database of an earlier format has no runs yet, and gets its tables here.
     let store = Store::open(path)?;
     let mut all = Vec::new();
@@ -82,7 +84,10 @@ fn gone(path: &Path, own: &Run) -> Result<Vec<Gone>, StoreError> {
             continue;
         }
         let tells = gap != Gap::Agent || !run.stopped;
-        let is_gone = |process: &Process| tells && (gap != Gap::Agent || !is_alive(process.key()));
+        let is_gone = |process: &Process| {
+            let key = process.key();
+            tells && (gap != Gap::Agent || !is_alive(key) && !persist.accounts_for(key))
+        };
         let mut left = Vec::new();
         for process in targets.into_iter().filter(is_gone) {
             match store.last_of(&run.boot_id, process.key())? {

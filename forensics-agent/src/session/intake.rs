@@ -48,7 +48,10 @@ impl<W: Write> Session<W> {
         self.evidence.signal(&record.target, &record.signal);
         self.kills.signal(&record.target, &record.signal, &mut self.enricher.processes);
         self.requests.signal(&record.target, &record.signal);
-        if self.settings.events && self.settings.signals.contains(record.signal.signal_num) {
+        if self.settings.events
+            && !self.persist.is_replaying()
+            && self.settings.signals.contains(record.signal.signal_num)
+        {
             self.reporter.signal(&record.target, &record.signal)?;
         }
         self.grow(record.target.key(), false);
@@ -67,6 +70,10 @@ impl<W: Write> Session<W> {
             self.push(Input::Watch { target }, progress)?;
         }
         let record = self.enricher.exit(event);
+        if self.targets.get(&pid).is_some_and(|target| !target.key().is(record.target)) {
+            // An earlier agent watched it; another process has its number by now.
+            return self.push(Input::Exit(record), progress);
+        }
         let target = self.targets.get(&pid).cloned();
         self.forget(pid);
         let pushed = self.push(Input::Exit(record), progress);
@@ -114,13 +121,22 @@ impl<W: Write> Session<W> {
 
     /// A new target that is there now.
     pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
-        let container_name = target.container_id.as_deref().and_then(container::name);
-        let target = Process { container_name, ..target };
+        let target = match self.persist.identity(target.key()) {
+            Some(known) => known,
+            None => {
+                let container_name = target.container_id.as_deref().and_then(container::name);
+                Process { container_name, ..target }
+            }
+        };
+        self.note_target(&target);
         self.targets.insert(target.pid, target.clone());
         if !self.settings.selectors.all {
             self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));
         }
-        self.storage.came(&target);
+        // Its own end it can only tell of where it is pinned, and then the next agent tells of it anyway.
+        if target.pid != std::process::id() {
+            self.storage.came(&target);
+        }
         self.evidence.watch(&target);
         self.requests.watch(&target, &mut self.kernel);
         let news = self.markers.add(&target);

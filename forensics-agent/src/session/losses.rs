@@ -7,16 +7,29 @@ use forensics_incident::{
     model::{Process, ProcessKey},
 };
 
+use super::persist::Note;
 use super::{Progress, Session};
 use crate::{host::clock, report::Loss};
 
-/// What was lost since the start.
+/// What was lost since the programs run.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     /// Runs of a program that the kernel skipped.
     skipped: u64,
     /// Losses that were reported.
     reported: u64,
+}
+
+impl Losses {
+    /// An earlier agent has told of these, of the same programs.
+    pub(super) fn go_on(&mut self, reported: u64) {
+        self.reported = reported;
+    }
+
+    /// How many were told of.
+    pub(super) fn told(&self) -> u64 {
+        self.reported
+    }
 }
 
 impl<W: Write> Session<W> {
@@ -32,6 +45,7 @@ impl<W: Write> Session<W> {
         }
         let records = total.saturating_sub(self.losses.reported);
         self.losses.reported = total;
+        self.note(Note::Lost(total));
         self.reporter.loss(&Loss { ts: clock::unix_s(), records, total })?;
         let suspects: Vec<ProcessKey> = self
             .targets

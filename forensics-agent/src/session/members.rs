@@ -10,6 +10,8 @@ use forensics_incident::{
 };
 
 use super::{Progress, Session, places::Places};
+use serde::{Deserialize, Serialize};
+
 use crate::host::proc::{self, Forebears};
 use crate::kernel::records::{CgroupChange, ForkEvent};
 use crate::targets::{CgroupSelector, UnitSelector};
@@ -18,7 +20,7 @@ use crate::targets::{CgroupSelector, UnitSelector};
 const MAX_LOOKS: usize = 16;
 
 /// What a member is to its unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Standing {
     /// It came from outside: what a manager started, or who was moved there.
     Top,
@@ -59,6 +61,11 @@ impl Members {
     pub(super) fn get(&self, key: ProcessKey) -> Option<Standing> {
         let (member, standing) = self.standing.get(&key.pid)?;
         member.is(key).then_some(*standing)
+    }
+
+    /// A process was a member when an earlier agent saw it.
+    pub(super) fn restore(&mut self, process: &Process, standing: Standing) {
+        self.standing.insert(process.pid, (process.key(), standing));
     }
 
     /// A process has ended, or has left.

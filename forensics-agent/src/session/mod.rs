@@ -20,6 +20,7 @@ mod markers;
 mod members;
 mod outcome;
 mod overview;
+mod persist;
 mod places;
 mod pressures;
 mod processes;
@@ -74,6 +75,7 @@ use managers::Managers;
 use markers::Markers;
 use members::Members;
 pub use overview::Overview;
+use persist::Persist;
 use places::{Places, Slots};
 use processes::Processes;
 use relays::Relays;
@@ -114,6 +116,8 @@ pub struct Settings {
     pub ledger: bool,
     /// Where those who are signalled may ask, when they may.
     pub socket: Option<PathBuf>,
+    /// The directory in which the kernel programs are pinned, when they are to outlive the agent.
+    pub persist: Option<PathBuf>,
 }
 
 /// What happened while records were taken in.
@@ -154,6 +158,7 @@ pub struct Session<W: Write> {
     aftermath: Aftermath,
     kills: Kills,
     losses: Losses,
+    persist: Persist,
 }
 
 impl<W: Write> Session<W> {
@@ -173,27 +178,37 @@ impl<W: Write> Session<W> {
         let (units, cgroups) = (settings.selectors.units.clone(), settings.selectors.cgroups.clone());
         let slots = Slots::for_selectors(&units, &cgroups);
         let programs = config::kernel(&settings, slots.numbers());
-        let mut kernel = match settings.hook {
-            Some(hook) => Kernel::load_with(&types, programs, log, hook)?,
-            None => Kernel::load(&types, programs, log)?,
-        };
-        let maps = kernel.take_maps()?;
+        let mut persist = Persist::start(settings.persist.as_deref());
+        let mut kernel = persist.kernel(&settings, &types, programs, log)?;
         let unix_minus_boot_s = clock::unix_minus_boot_s();
         let mut requests = Requests::new(settings.instigator, unix_minus_boot_s);
         requests.start(&mut kernel)?;
+        if persist.is_on() {
+            requests.attach_any(&mut kernel);
+        }
+        persist.pin(&mut kernel, &settings)?;
+        let maps = kernel.take_maps()?;
         let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),
             reason: reason.to_string(),
         };
-        let ring = Ring::new(maps.events, maps.counters)
+        let mut ring = Ring::new(maps.events, maps.counters)
             .map_err(|error| failed("waiting for kernel records", &error))?;
-        let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger().ok()))
+        let diagnostics = Diagnostics::new(log.and_then(|_| kernel.logger()?.ok()))
             .map_err(|error| failed("waiting for the log of the kernel programs", &error))?;
         let host = host::facts().map_err(|error| failed("reading this host's identity", &error))?;
+        if let Some(log) = persist.read(&host.boot_id, settings.store.as_deref()) {
+            ring.keep(log);
+        }
         let ledger = if settings.ledger { Ledger::new(&host.boot_id) } else { None };
         let storage = Storage::start(settings.store.clone(), ledger);
         let answers = Answers::start(settings.socket.as_deref());
         let processes = Processes::new(maps.ledger, maps.lineage, config::redaction(settings.show_cmdline));
+        let mut cgroups_map = CgroupMap::new(maps.cgroups);
+        if kernel.is_adopted() {
+            // Those that are selected now are entered when they are looked for, and then who is in them is watched.
+            cgroups_map.clear();
+        }
         Ok(Self {
             kernel,
             ring,
@@ -208,7 +223,7 @@ impl<W: Write> Session<W> {
             reporter,
             relays: Relays::default(),
             requests,
-            members: Members::new(Places::new(slots, units, cgroups, CgroupMap::new(maps.cgroups))),
+            members: Members::new(Places::new(slots, units, cgroups, cgroups_map)),
             markers,
             timings: Timings::new(drain),
             managers,
@@ -219,6 +234,7 @@ impl<W: Write> Session<W> {
             aftermath: Aftermath::default(),
             kills: Kills::new(ReachMap::new(maps.reaches)),
             losses: Losses::default(),
+            persist,
         })
     }
 
@@ -269,9 +285,14 @@ impl<W: Write> Session<W> {
         }
     }
 
-    /// How many processes are watched by now.
+    /// How many processes are watched by now, the agent itself left out.
     pub fn target_count(&self) -> usize {
-        self.targets.len()
+        self.targets.keys().filter(|pid| **pid != std::process::id()).count()
+    }
+
+    /// True for a process that an earlier agent watched in this boot, and whose end this one will tell if it is gone.
+    pub fn knew(&self, pid: u32) -> bool {
+        self.persist.knew(pid)
     }
 
     /// Says that everything is attached and every selector resolved.
@@ -280,7 +301,8 @@ impl<W: Write> Session<W> {
     ///
     /// As the writer.
     pub fn announce(&mut self) -> io::Result<()> {
-        let mut targets: Vec<Process> = self.targets.values().cloned().collect();
+        let others = self.targets.values().filter(|target| target.pid != std::process::id());
+        let mut targets: Vec<Process> = others.cloned().collect();
         targets.sort_by_key(|process| process.pid);
         let waiting = self.waiting();
         self.reporter.ready(&Ready {
@@ -288,6 +310,7 @@ impl<W: Write> Session<W> {
             instigator: self.requests.how(),
             targets: &targets,
             waiting: &waiting,
+            persist: self.persist.how(),
         })
     }
 
@@ -297,7 +320,13 @@ impl<W: Write> Session<W> {
         self.enricher.processes.read_all();
         if let Some(path) = &self.settings.store {
             self.storage.recall(path);
-            self.aftermath.look_back(path, self.storage.run());
+        }
+    }
+
+    /// Looks for what earlier runs watched and nobody saw the end of. To be called after [`Self::recover`].
+    pub fn look_back(&mut self) {
+        if let Some(path) = &self.settings.store {
+            self.aftermath.look_back(path, self.storage.run(), &self.persist);
         }
         memory::trim();
         memory::release_code();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use forensics_incident::{
     assembly::{Input, Output},
-    model::{Facts, Incident, Process, ProcessKey},
+    model::{Facts, Incident, OutcomeKind, Process, ProcessKey},
     verdict,
 };
 
@@ -36,13 +36,19 @@ impl<W: Write> Session<W> {
                         continue;
                     }
                     let decisive = closed.decisive;
-                    let id = self.storage.close(closed.target.key());
+                    let survived = closed.outcome.kind == OutcomeKind::Survived;
+                    let Some(id) = self.closing(closed.target.key(), survived) else { continue };
                     let mut facts = Facts::new(&self.host, id, *closed);
                     let is_meant = self.is_meant(&facts, standing);
                     if is_meant == Some(false) {
+                        self.told(&facts.id, true);
                         continue;
                     }
                     self.evidence.complete(&mut facts, decisive);
+                    if self.persist.is_recovering() {
+                        // What is read now says nothing of then.
+                        facts.pressure = None;
+                    }
                     self.kills.complete(&mut facts, decisive);
                     self.add_requests(&mut facts);
                     self.managers.ask(&mut facts);
@@ -92,6 +98,7 @@ impl<W: Write> Session<W> {
         let timed: Vec<Facts> = timed;
         timed.into_iter().try_for_each(|mut facts| {
             if !self.managers.was_meant(&facts) {
+                self.told(&facts.id, true);
                 return Ok(());
             }
             self.add_requests(&mut facts);
@@ -114,6 +121,7 @@ impl<W: Write> Session<W> {
         let incident = self.judged(facts);
         self.reporter.incident(&incident)?;
         self.storage.put(&incident, State::Closed);
+        self.told(&incident.facts.id, false);
         self.answers.remember(&incident);
         self.managers.follow(&incident.facts);
         progress.closed.push(incident);
@@ -158,6 +166,15 @@ impl<W: Write> Session<W> {
         signal: u32,
         progress: &mut Progress,
     ) -> io::Result<()> {
+        if let Some(Facts { context: Some(context), markers, .. }) = self.persist.open(key) {
+            // An earlier agent took it at the time.
+            let input = Input::Context { target: key, context: Box::new(context), missing: Vec::new() };
+            self.push(input, progress)?;
+            for marker in markers {
+                self.push(Input::Marker { target: key, marker }, progress)?;
+            }
+            return Ok(());
+        }
         let Some(target) = self.targets.get(&key.pid) else { return Ok(()) };
         let Snapshot { context, markers, mut missing } = context::take(
             target,

@@ -69,7 +69,7 @@ impl<W: Write> Session<W> {
     }
 
     /// Confirms the targets that are wanted, and watches the others no more.
-    fn let_go(&mut self, progress: &mut Progress) -> io::Result<()> {
+    pub(super) fn let_go(&mut self, progress: &mut Progress) -> io::Result<()> {
         let targets: Vec<Process> = self.targets.values().cloned().collect();
         for target in targets {
             if self.is_wanted(&target) || self.assembler.is_open(target.key()) {
@@ -89,9 +89,14 @@ impl<W: Write> Session<W> {
     }
 
     /// True when a selector names a target, or it descends from one that a selector names and children are followed.
-    fn is_wanted(&self, target: &Process) -> bool {
+    pub(super) fn is_wanted(&self, target: &Process) -> bool {
         let selectors = &self.settings.selectors;
-        if selectors.all || self.is_named(target.key()) || self.members.get(target.key()).is_some() {
+        let is_itself = target.pid == std::process::id();
+        if selectors.all
+            || is_itself
+            || self.is_named(target.key())
+            || self.members.get(target.key()).is_some()
+        {
             return true;
         }
         // As it is now: what is kept of its command line is redacted.

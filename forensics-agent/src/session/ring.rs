@@ -9,9 +9,10 @@ use tokio::io::{
     unix::{AsyncFd, AsyncFdReadyMutGuard},
 };
 
+use super::persist::Log;
 use crate::kernel::{
     load::ProgramsLog,
-    records::{self, Record},
+    records::{self, Position, Record},
     sequence::Sequences,
 };
 
@@ -33,21 +34,33 @@ pub(super) struct Batch {
 pub(super) struct Ring {
     events: AsyncFd<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
-    sequences: Sequences,
+    taking: Taking,
     /// Records missing in the sequences.
     gaps: u64,
+}
+
+/// What is done with each record as it is taken off the ring.
+#[derive(Default)]
+struct Taking {
+    sequences: Sequences,
+    /// Where it is written before, when the programs outlive the agent.
+    log: Option<Log>,
+    /// The last of those, which may still be in the ring as well.
+    logged: Option<Position>,
+    /// What was made up to this moment is left out, `CLOCK_BOOTTIME` nanoseconds: other programs recorded it too.
+    until_ns: u64,
 }
 
 impl Ring {
     /// Takes the ring and the counters of the programs.
     pub(super) fn new(events: RingBuf<MapData>, counters: PerCpuArray<MapData, u64>) -> io::Result<Self> {
-        Ok(Self { events: waitable(events)?, counters, sequences: Sequences::default(), gaps: 0 })
+        Ok(Self { events: waitable(events)?, counters, taking: Taking::default(), gaps: 0 })
     }
 
     /// Waits for records and takes up to a batch.
     pub(super) async fn next(&mut self) -> io::Result<Batch> {
         let mut ready = self.events.readable_mut().await?;
-        let batch = take_batch(ready.get_inner_mut(), &mut self.sequences);
+        let batch = self.taking.batch(ready.get_inner_mut());
         if batch.drained {
             ready.clear_ready();
         }
@@ -57,44 +70,112 @@ impl Ring {
 
     /// Takes what is there, up to a batch, without waiting.
     pub(super) fn take(&mut self) -> Batch {
-        let batch = take_batch(self.events.get_mut(), &mut self.sequences);
+        let batch = self.taking.batch(self.events.get_mut());
         self.gaps += batch.gaps;
         batch
     }
 
-    /// Records that were lost since the start.
+    /// Writes each record to a log from now on, before it is taken off the ring.
+    pub(super) fn keep(&mut self, log: Log) {
+        self.taking.log = Some(log);
+    }
+
+    /// The log, when there is one.
+    pub(super) fn log(&mut self) -> Option<&mut Log> {
+        self.taking.log.as_mut()
+    }
+
+    /// Goes on with a ring from which an earlier agent took these records, the last of each sequence. It may have died before
+    /// the very last one was off the ring.
+    pub(super) fn go_on(&mut self, sequences: &[(u32, u32, u64)], logged: Option<Position>) {
+        self.taking.sequences.go_on(sequences);
+        self.taking.logged = logged;
+    }
+
+    /// CPU, program and number of the last record of each sequence.
+    pub(super) fn sequences(&self) -> Vec<(u32, u32, u64)> {
+        self.taking.sequences.last()
+    }
+
+    /// Leaves out what was made up to a moment, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) fn leave_out(&mut self, until_ns: u64) {
+        self.taking.until_ns = until_ns;
+    }
+
+    /// A record that an earlier agent took off the ring.
+    pub(super) fn took(&mut self, position: Position) {
+        self.taking.sequences.take(position);
+    }
+
+    /// Records that were lost since the programs run.
     pub(super) fn lost(&self) -> u64 {
         // A record that did not fit leaves a gap too, but only once a later one of its kind has come.
         self.counter(Counter::RingFull).max(self.gaps)
     }
 
-    /// Requests that were not recorded since the start, since their sender made too many.
+    /// Requests that were not recorded since the programs run, since their sender made too many.
     pub(super) fn requests_beyond_rate(&self) -> u64 {
         self.counter(Counter::RequestsBeyondRate)
     }
 
     fn counter(&self, counter: Counter) -> u64 {
-        self.counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
+        sum(&self.counters, counter)
     }
 }
 
-/// What cannot be decoded is logged and left out.
-fn take_batch(ring: &mut RingBuf<MapData>, sequences: &mut Sequences) -> Batch {
-    let mut batch = Batch::default();
-    for _ in 0..BATCH {
-        let Some(item) = ring.next() else {
-            batch.drained = true;
-            break;
-        };
-        match records::decode(&item) {
-            Ok((position, record)) => {
-                batch.gaps += sequences.take(position);
-                batch.records.push(record);
+/// Records that did not fit into a ring, by the counters that belong to it.
+pub(super) fn ring_full(counters: &PerCpuArray<MapData, u64>) -> u64 {
+    sum(counters, Counter::RingFull)
+}
+
+fn sum(counters: &PerCpuArray<MapData, u64>, counter: Counter) -> u64 {
+    counters.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
+}
+
+impl Taking {
+    /// What cannot be decoded is logged and left out.
+    fn batch(&mut self, ring: &mut RingBuf<MapData>) -> Batch {
+        let mut batch = Batch::default();
+        for _ in 0..BATCH {
+            let Some(item) = ring.next() else {
+                batch.drained = true;
+                break;
+            };
+            let (position, record) = match records::decode(&item) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    log::warn!("{error}");
+                    continue;
+                }
+            };
+            if self.logged.take() == Some(position) {
+                continue;
             }
+            batch.gaps += self.sequences.take(position);
+            if position.boot_ns <= self.until_ns {
+                continue;
+            }
+            // Before it is let go of, which takes it off the ring.
+            if let Some(log) = &mut self.log {
+                log.record(&item);
+            }
+            batch.records.push(record);
+        }
+        batch
+    }
+}
+
+/// Takes every record that is in the ring of an earlier agent, up to a moment.
+pub(super) fn take_earlier(ring: &mut RingBuf<MapData>, until_ns: u64) -> Vec<Record> {
+    let mut records = Vec::new();
+    while let Some(item) = ring.next() {
+        match records::decode(&item) {
+            Ok((position, record)) if position.boot_ns <= until_ns => records.push(record),
+            Ok(_) => {}
             Err(error) => log::warn!("{error}"),
         }
     }
-    batch
+    records
 }
 
 /// What the kernel programs log, when they were asked to.

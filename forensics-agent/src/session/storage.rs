@@ -111,6 +111,11 @@ impl Storage {
         }
     }
 
+    /// An incident that an earlier agent stored as open goes on under its id.
+    pub(super) fn reopen(&mut self, target: ProcessKey, id: String) {
+        self.open.insert(target, id);
+    }
+
     /// The open incidents that have grown since this was last asked, each with its id.
     pub(super) fn take_grown(&mut self) -> Vec<(ProcessKey, String)> {
         let grown = std::mem::take(&mut self.grown);

@@ -85,6 +85,7 @@ impl<W: Write> Session<W> {
         }
         self.answer(batch.drained);
         self.storage.note();
+        self.compact_if_large();
         Ok(progress)
     }
 }

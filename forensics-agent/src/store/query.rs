@@ -1,5 +1,7 @@
 //! Reading: one incident, or many.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension as _, params, params_from_iter};
 
 use forensics_incident::history::PastEnd;
@@ -115,6 +117,24 @@ impl Store {
             })
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// Those of these ids whose incidents are stored and closed.
+    ///
+    /// # Errors
+    /// As SQLite.
+    pub fn closed_among(&self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>, StoreError> {
+        self.sql(|connection| {
+            let mut statement =
+                connection.prepare("SELECT 1 FROM incidents WHERE id = ? AND state = 'closed'")?;
+            let mut closed = HashSet::new();
+            for id in ids {
+                if statement.exists([&id])? {
+                    closed.insert(id);
+                }
+            }
+            Ok(closed)
+        })
     }
 
     /// The ends since a Unix time, oldest first, at most so many of the newest: time, who (unit or program), cause and

@@ -166,6 +166,16 @@ impl Assembler {
         outputs
     }
 
+    /// Closes the incident of a target that survived, as [`Self::tick`] did for an earlier agent.
+    pub fn survive(&mut self, now_boot_ns: u64, key: ProcessKey) -> Vec<Output> {
+        let Some(key) = resolve(&self.targets, key) else { return Vec::new() };
+        let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
+        let Some(request) = &target.request else { return Vec::new() };
+        self.deadlines.remove(&(request.deadline, key));
+        let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+        vec![Output::Closed(Box::new(target.close(&ending, &self.config)))]
+    }
+
     /// What is known by now of a target that was asked to end: the incident as if the observation ended here. None
     /// when nothing is open.
     pub fn preview(&self, now_boot_ns: u64, key: ProcessKey) -> Option<Closed> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::cli::Globals;
 use crate::diagnostics;
 use crate::kernel::load::Hook;
+use crate::kernel::pins;
 use crate::path_or_none::PathOrNone;
 use crate::request::Mode;
 use crate::targets::{SignalSet, TargetArgs};
@@ -39,6 +40,9 @@ and every selector resolved, so that a script can wait for it; it comes again af
 On a terminal, the targets stand below with their states, uptimes and last signals, drawn anew every second;
 elsewhere, and with --quiet, only what is reported is printed.
 
+With --persist, or `persist = true` in the configuration, the kernel programs go on when the agent ends,
+however that comes about, until the next agent goes on with them or `forensics-agent detach` removes them.
+
 Runs until SIGINT or SIGTERM, or with --once until the first incident closes. With --config, SIGHUP
 makes it read the file again; when the new one is wrong, the old one stays in force.";
 
@@ -68,6 +72,13 @@ pub struct Args {
     /// Socket at which processes ask who signals them, or none [default: /run/forensics-agent/agent.sock]
     #[arg(help_heading = "What to report", long, value_name = "PATH", default_value_t = PathOrNone::at(varlink::DEFAULT_PATH), hide_default_value = true)]
     pub socket: PathOrNone,
+    /// Let the kernel programs outlive the agent, so that the next one tells what happened in between
+    ///
+    /// They are pinned in DIR of a bpf file system. When the agent is killed, or stops, they go on recording, and the next agent
+    /// with this option goes on with them. `forensics-agent detach` removes them. It needs a store. [default DIR:
+    /// /sys/fs/bpf/forensics-agent]
+    #[arg(help_heading = "What to report", long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = pins::DEFAULT_DIRECTORY, conflicts_with = "once")]
+    pub persist: Option<PathBuf>,
     /// Also print each signal as it comes
     #[arg(help_heading = "What to report", long)]
     pub events: bool,

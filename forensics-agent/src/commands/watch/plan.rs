@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Globals;
 use crate::host::{hierarchy, pidfile, proc};
+use crate::kernel::pins;
+use crate::request::Mode;
 use crate::service::OnIncident;
 use crate::session::Settings;
 use crate::targets::{Selectors, TargetArgs};
@@ -56,7 +58,9 @@ impl Plan {
             // With --once, the incident that is waited for is one to come.
             ledger: !args.once,
             socket: args.socket.path(),
+            persist: args.persist.clone().or_else(|| config.persist.then(|| pins::DEFAULT_DIRECTORY.into())),
         };
+        check_persist(&settings)?;
         Ok(Self {
             settings,
             journald: config.journald,
@@ -69,11 +73,15 @@ impl Plan {
     /// The processes that are named by number. Of those that the configuration names, the ones that are there.
     ///
     /// # Errors
-    /// Usage: the command line names one that is not there, or the agent itself.
+    /// Usage: the command line names one that is not there, or the agent itself. One that is not there may be one that an earlier
+    /// agent watched: with `--persist`, that is found out later.
     pub(super) fn pids(&self) -> Result<Vec<u32>, Failure> {
         let mut pids = Vec::new();
         for &pid in &self.named.pids {
-            pids.push(present(pid, &format!("--pid {pid}"))?);
+            match present(pid, &format!("--pid {pid}")) {
+                Err(_) if self.settings.persist.is_some() && pid != std::process::id() => pids.push(pid),
+                named => pids.push(named?),
+            }
         }
         for path in &self.named.pidfiles {
             pids.push(of_pidfile(path)?);
@@ -86,6 +94,23 @@ impl Plan {
         }
         Ok(pids)
     }
+}
+
+/// What outlives the agent needs a place for what the agent knows.
+fn check_persist(settings: &Settings) -> Result<(), Failure> {
+    if settings.persist.is_none() {
+        return Ok(());
+    }
+    let why = if settings.store.is_none() {
+        "--persist needs a store, and there is none with --store none"
+    } else if settings.instigator == Mode::Syscalls {
+        "--persist cannot keep tracepoints of system calls: with --instigator syscalls it does not apply"
+    } else if settings.ebpf_log != log::LevelFilter::Off {
+        "--persist does not go with --ebpf-log: nobody would read it when the agent is gone"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(why))
 }
 
 /// Whether cgroups can be watched, and those that are named can be there.

@@ -7,6 +7,7 @@ use forensics_incident::model::Incident;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Globals;
+use crate::kernel::watch_map::WatchError;
 use crate::report::JournalReporter;
 use crate::report::live::Screen;
 use crate::service::{Manager, Runner};
@@ -52,8 +53,13 @@ impl<'a> Watcher<'a> {
         reporter.set_journal(journal(plan.journald));
         let mut session =
             Session::start(plan.settings, reporter).map_err(|error| Failure::kernel(error.to_string()))?;
+        session.watch_itself();
         for pid in pids {
-            session.watch(pid).map_err(|error| Failure::usage(error.to_string()))?;
+            match session.watch(pid) {
+                // Its end is on record.
+                Err(WatchError::NoProcess(_)) if session.knew(pid) => {}
+                watched => watched.map_err(|error| Failure::usage(error.to_string()))?,
+            }
         }
         session.watch_present();
         session.watch_members();
@@ -65,9 +71,14 @@ impl<'a> Watcher<'a> {
         }
         session.announce().map_err(|error| Failure::output(&error))?;
         session.remember_everyone();
+        let recovered = session.recover().map_err(|error| Failure::output(&error))?;
+        session.look_back();
         let runner = plan.on_incident.map(Runner::new);
         let live = Live::of(globals, &screen);
-        Ok(Self { globals, args, session, live, signals, manager, runner, incidents: 0, last: None })
+        let mut watcher =
+            Self { globals, args, session, live, signals, manager, runner, incidents: 0, last: None };
+        watcher.take_note(&recovered.closed);
+        Ok(watcher)
     }
 
     /// Runs to the end and yields the exit status.

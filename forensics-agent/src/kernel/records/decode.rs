@@ -48,7 +48,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Position, Record), DecodeError> {
     if header.len as usize > bytes.len() || header.stream >= Stream::COUNT {
         return Err(DecodeError::Truncated { len: bytes.len() });
     }
-    let position = Position { cpu: header.cpu, stream: header.stream, seq: header.seq };
+    let Header { cpu, stream, seq, boot_ns, .. } = header;
+    let position = Position { cpu, stream, seq, boot_ns };
     let kind = Kind::try_from(header.kind).map_err(|unknown| DecodeError::UnknownKind(unknown.0))?;
     let record = match kind {
         Kind::Signal => Record::Signal(Box::new(signal(bytes)?)),

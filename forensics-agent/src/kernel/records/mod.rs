@@ -41,6 +41,8 @@ pub struct Position {
     pub stream: u32,
     /// Number in that sequence, from 1.
     pub seq: u64,
+    /// When it was made, `CLOCK_BOOTTIME` nanoseconds.
+    pub boot_ns: u64,
 }
 
 /// A signal was generated for a target.

@@ -66,7 +66,12 @@ impl<W: Write> TextReporter<W> {
             [] => String::new(),
             all => format!("; waiting for {}", cut(&all.join(", "), WAITING)),
         };
-        let text = format!("watching {targets}{waiting} (hook {})", cut(ready.hook, 40));
+        let earlier = match ready.persist {
+            Some("adopted") => "; the kernel programs of an earlier agent go on",
+            Some("replaced") => "; the kernel programs of an earlier agent are replaced",
+            _ => "",
+        };
+        let text = format!("watching {targets}{waiting}{earlier} (hook {})", cut(ready.hook, 40));
         self.line(&self.style.dim(&text))
     }
 

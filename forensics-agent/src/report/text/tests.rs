@@ -231,11 +231,23 @@ fn lines_between_the_incidents() {
     let mut reporter = reporter(false);
     let targets = [target.clone(), process(5, "b"), process(6, "c")];
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &targets, waiting: &[] })
+        .ready(&Ready {
+            hook: "raw_tracepoint",
+            instigator: "exec",
+            targets: &targets,
+            waiting: &[],
+            persist: None,
+        })
         .expect("a Vec takes all");
     let waiting = ["--unit gw\n.service".to_owned()];
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[], waiting: &waiting })
+        .ready(&Ready {
+            hook: "raw_tracepoint",
+            instigator: "exec",
+            targets: &[],
+            waiting: &waiting,
+            persist: None,
+        })
         .expect("a Vec takes all");
     reporter
         .signal(&target, &signal(15, Mechanism::Kill, Some(process(4711, "pkill gate"))))
@@ -258,7 +270,13 @@ watching nothing yet; waiting for --unit gw\\n.service (hook raw_tracepoint)
 fn quiet_hides_progress_only() {
     let mut reporter = TextReporter::new(Vec::new(), false, Zone::Utc, true);
     reporter
-        .ready(&Ready { hook: "raw_tracepoint", instigator: "exec", targets: &[], waiting: &[] })
+        .ready(&Ready {
+            hook: "raw_tracepoint",
+            instigator: "exec",
+            targets: &[],
+            waiting: &[],
+            persist: None,
+        })
         .expect("a Vec takes all");
     assert!(reporter.out.is_empty());
     reporter.incident(&pkill()).expect("a Vec takes all");

@@ -389,7 +389,7 @@ fn place(process: &mut Process) {
 }
 
 /// The key at the resolution of `/proc`, which gives start times in ticks, rounded down.
-fn in_ticks(key: ProcessKey) -> ProcessKey {
+pub(super) fn in_ticks(key: ProcessKey) -> ProcessKey {
     let tick = proc::boot_ns_of_ticks(proc::ticks_of_boot_ns(key.start_boot_ns));
     ProcessKey { start_boot_ns: tick, ..key }
 }

@@ -84,7 +84,14 @@ impl Requests {
 
     /// A target has come: requests are of interest as soon as one of them has a manager.
     pub(super) fn watch(&mut self, target: &Process, kernel: &mut Kernel) {
-        if self.tried || (target.unit.is_none() && target.container_id.is_none()) {
+        if target.unit.is_some() || target.container_id.is_some() {
+            self.attach_any(kernel);
+        }
+    }
+
+    /// Attaches the first hook that works, unless that was tried before.
+    pub(super) fn attach_any(&mut self, kernel: &mut Kernel) {
+        if self.tried {
             return;
         }
         self.tried = true;
@@ -100,7 +107,7 @@ impl Requests {
         self.tried = true;
         kernel.record_requests(hook)?;
         self.hook = Some(hook);
-        self.since_ns = clock::boot_ns();
+        self.since_ns = if kernel.is_adopted() { kernel.since_ns() } else { clock::boot_ns() };
         Ok(())
     }
 
