@@ -37,7 +37,7 @@ fn main_process(name: &str) -> String {
 /// A configuration that names services by their command lines.
 fn watching(names: &[&str]) -> String {
     let patterns: Vec<String> = names.iter().map(|name| format!("'^{name} 1000$'")).collect();
-    format!("journald = true\n[targets]\nmatch = [{}]\n", patterns.join(", "))
+    format!("journald = true\npersist = true\n[targets]\nmatch = [{}]\n", patterns.join(", "))
 }
 
 struct Scene {
