@@ -25,10 +25,13 @@ configure | abort-upgrade | abort-deconfigure | abort-remove)
 esac
 ";
 
-/// Stops the service, and with it everything that it has in the kernel.
+/// Stops the service, and removes what it has in the kernel, which outlives it. After an upgrade the new one goes on with that.
 const PRERM: &str = "\
 if [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then
     deb-systemd-invoke stop forensics-agent.service >/dev/null || true
+fi
+if [ \"$1\" = remove ]; then
+    forensics-agent detach >/dev/null || true
 fi
 ";
 
@@ -42,7 +45,7 @@ if [ \"$1\" = purge ]; then
         deb-systemd-helper purge forensics-agent.service >/dev/null || true
         deb-systemd-helper unmask forensics-agent.service >/dev/null || true
     fi
-    rm -rf /var/lib/forensics-agent
+    rm -rf /var/lib/forensics-agent /run/forensics-agent
 fi
 ";
 
