@@ -258,17 +258,18 @@ pub(crate) fn without_a_manager() -> Result<()> {
 
 pub(crate) fn incident_with_timing() -> Result<()> {
     let machine = Machine::get()?;
-    // A busy manager tells it too late: nothing waits for that.
-    let mut attempts = 5;
+    // A busy manager tells it too late: nothing waits for that. The target lives longer each time.
+    let mut attempt = 0;
     let incident = loop {
-        attempts -= 1;
+        attempt += 1;
         let pid = machine.host_pid(machine.service("i-timing", &[PLAIN, "TimeoutStopSec=20"])?)?;
         let mut agent =
             Agent::start(machine.agent_beside(), &["--pid", &pid.to_string(), "--drain-timeout", "60"])?;
+        std::thread::sleep(Duration::from_secs(attempt - 1));
         machine.sh("systemctl stop i-timing")?;
         let incident = agent.incident_of(pid)?;
         agent.stop()?;
-        if attempts == 0 || !incident.at("timing").is_null() {
+        if attempt == 5 || !incident.at("timing").is_null() {
             break incident;
         }
     };
