@@ -4,14 +4,16 @@
 //! before the agent: they are read once and remembered.
 
 mod known;
+mod lineage;
 mod search;
+mod task;
 
 use std::collections::{HashMap, VecDeque};
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use forensics_common::{Ancestor, ExecEntry, MAX_ANCESTORS, TaskInfo, TaskKey, task_missing};
+use forensics_common::{ExecEntry, TaskKey};
 use forensics_incident::{
-    model::{Missing, Process, ProcessKey},
+    model::{Process, ProcessKey},
     text::shell_join,
 };
 
@@ -21,7 +23,7 @@ use crate::{
         proc::{self, Forebears},
         systemd::unit::{UnitPath, unit_of_path},
     },
-    kernel::records::{self, CommandLine, Program},
+    kernel::records::{self, Program},
 };
 use known::Known;
 
@@ -199,154 +201,6 @@ impl Processes {
         moved
     }
 
-    /// The process of a kernel record: as the kernel saw it, completed by what is known of it.
-    pub(super) fn of_task(
-        &mut self,
-        info: &TaskInfo,
-        cmdline: Option<&CommandLine>,
-        cgroup: Option<&str>,
-        missing: &mut Vec<Missing>,
-        role: &str,
-    ) -> Process {
-        let has = |flag: u32| info.missing & flag == 0;
-        let key = ProcessKey { pid: info.tgid, start_boot_ns: info.start_boot_ns };
-        let known = self.lookup(key);
-        let argv = cmdline.map(|cmdline| ((self.redact)(&cmdline.argv()), cmdline.truncated));
-        let (argv, truncated) = match (argv, &known) {
-            (Some((argv, truncated)), _) => (Some(argv), truncated),
-            (None, Some(known)) => (known.argv.clone(), known.truncated),
-            (None, None) => (None, false),
-        };
-        for (flag, field) in [
-            (task_missing::START, "start_boot_ns"),
-            (task_missing::CGROUP, "cgroup"),
-            (task_missing::PPID, "ppid"),
-            (task_missing::PGID, "pgid"),
-            (task_missing::SID, "session"),
-            (task_missing::NS_PID, "ns_pid"),
-            (task_missing::UID, "uid"),
-            (task_missing::COMM, "name"),
-            (task_missing::TTY, "tty"),
-        ] {
-            if !has(flag) {
-                missing.push(Missing {
-                    field: format!("{role}.{field}"),
-                    why: "the kernel's memory could not be read".to_owned(),
-                });
-            }
-        }
-        let mut process = Process {
-            pid: info.tgid,
-            tid: (info.tid != info.tgid).then_some(info.tid),
-            ppid: has(task_missing::PPID).then_some(info.ppid),
-            pgid: has(task_missing::PGID).then_some(info.pgid),
-            start_boot_ns: info.start_boot_ns,
-            name: records::text(&info.leader_comm),
-            exe: known.as_ref().and_then(|known| known.exe.clone()),
-            cmdline: argv.as_ref().map(|argv| shell_join(argv)),
-            argv,
-            cmdline_truncated: truncated.then_some(true),
-            uid: has(task_missing::UID).then_some(info.uid),
-            euid: has(task_missing::UID).then_some(info.euid),
-            loginuid: (info.loginuid != u32::MAX).then_some(info.loginuid),
-            session: has(task_missing::SID).then_some(info.sid),
-            tty: tty_name(&records::text(&info.tty)),
-            cgroup: cgroup.map(|path| self.below_root(path, info.cgroup_id)),
-            ns_pid: (info.ns_level > 0 && has(task_missing::NS_PID)).then_some(info.ns_tgid),
-            ..Process::default()
-        };
-        place(&mut process);
-        process
-    }
-
-    /// A path of the kernel's as the agent sees it. Where its namespace has its root is learnt from the first cgroup that is
-    /// still there, by its number.
-    fn below_root(&mut self, path: &str, id: u64) -> String {
-        if self.cgroup_root.is_none()
-            && let Some(seen) = cgroup::path_of_id(id)
-        {
-            self.cgroup_root = path.strip_suffix(seen.as_str()).map(str::to_owned);
-        }
-        let root = self.cgroup_root.as_deref().unwrap_or_default();
-        path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned()
-    }
-
-    /// The processes that a process descends from, nearest first.
-    ///
-    /// Each is the one that made the one before it, as long as that is known; its present parent otherwise. They
-    /// differ when a parent ended first: a command that was sent to the background by a shell that is gone.
-    pub(super) fn ancestors(&mut self, process: ProcessKey, recorded: &[Ancestor]) -> Vec<Process> {
-        let mut chain: Vec<Process> = Vec::new();
-        let mut current = process;
-        let mut present = recorded.iter();
-        let mut on_record = true;
-        while chain.len() < MAX_ANCESTORS {
-            let parent = if on_record { present.next() } else { None };
-            let parent_key = parent.map(|p| ProcessKey { pid: p.tgid, start_boot_ns: p.start_boot_ns });
-            let maker = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key);
-            let (next, name) = match (maker, parent_key, parent) {
-                (Some(maker), Some(key), Some(parent)) if maker == key => (key, records::text(&parent.comm)),
-                (Some(maker), _, _) => {
-                    on_record = false;
-                    (maker, String::new())
-                }
-                (None, Some(key), Some(parent)) => (key, records::text(&parent.comm)),
-                // Where the record ends, the ancestry ends.
-                (None, _, _) if on_record => break,
-                (None, _, _) => match present_parent(current) {
-                    Some(parent) => (parent, String::new()),
-                    None => break,
-                },
-            };
-            if chain.iter().any(|seen| seen.key() == next) || next.pid == 0 {
-                break;
-            }
-            chain.push(self.ancestor(next, name));
-            current = next;
-        }
-        chain
-    }
-
-    /// What is known of one ancestor.
-    fn ancestor(&mut self, key: ProcessKey, name: String) -> Process {
-        let known = self.lookup(key).unwrap_or_default();
-        Process {
-            pid: key.pid,
-            start_boot_ns: key.start_boot_ns,
-            name: if name.is_empty() { known.name } else { name },
-            exe: known.exe,
-            cmdline: known.argv.as_ref().map(|argv| shell_join(argv)),
-            argv: known.argv,
-            cmdline_truncated: known.truncated.then_some(true),
-            uid: known.uid,
-            ns_pid: known.ns_pid,
-            ..Process::default()
-        }
-    }
-
-    /// What a process runs: by the ledger, else as remembered, else by `/proc`, else as its maker, of which it is
-    /// a copy as long as it has executed nothing.
-    fn lookup(&mut self, key: ProcessKey) -> Option<Known> {
-        let mut current = key;
-        for _ in 0..MAX_ANCESTORS {
-            if let Some(program) = self.program(current) {
-                return Some(self.known_from(&program));
-            }
-            if let Some(known) = self.known.get(&in_ticks(current)) {
-                return Some(known.clone());
-            }
-            if let Ok(mut process) = proc::read_process_alone(current.pid)
-                && in_ticks(process.key()) == in_ticks(current)
-            {
-                self.polish(&mut process);
-                self.remember(&process);
-                return self.known.get(&in_ticks(current)).cloned();
-            }
-            current = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key)?;
-        }
-        None
-    }
-
     /// The ledger's entry of a process.
     fn program(&self, key: ProcessKey) -> Option<Program> {
         let entry = self.ledger.get(&records::task_key(key), 0).ok()?;
@@ -392,21 +246,4 @@ fn place(process: &mut Process) {
 pub(super) fn in_ticks(key: ProcessKey) -> ProcessKey {
     let tick = proc::boot_ns_of_ticks(proc::ticks_of_boot_ns(key.start_boot_ns));
     ProcessKey { start_boot_ns: tick, ..key }
-}
-
-/// The present parent of a process that is there now.
-fn present_parent(key: ProcessKey) -> Option<ProcessKey> {
-    let process =
-        proc::read_process_alone(key.pid).ok().filter(|process| in_ticks(process.key()) == in_ticks(key))?;
-    Some(proc::read_process_alone(process.ppid?).ok()?.key())
-}
-
-/// The kernel's name of a terminal as people write it: `pts0` is `pts/0`.
-fn tty_name(name: &str) -> Option<String> {
-    match name.strip_prefix("pts") {
-        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty() => {
-            Some(format!("pts/{number}"))
-        }
-        _ => (!name.is_empty()).then(|| name.to_owned()),
-    }
 }
