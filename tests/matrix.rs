@@ -51,7 +51,8 @@ fn load(hook: Hook) -> Result<Sizes> {
 }
 
 fn sizes(kernel: &Kernel) -> Sizes {
-    kernel.program_sizes().into_iter().map(|(name, verified, size)| (name, (verified, size))).collect()
+    let costs = kernel.program_costs().into_iter();
+    costs.map(|cost| (cost.name, (cost.verified, cost.translated))).collect()
 }
 
 /// Loads and attaches what sees requests, where the kernel has the hook.

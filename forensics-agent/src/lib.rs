@@ -19,6 +19,7 @@ pub mod diagnostics;
 pub mod explain;
 mod forward;
 pub mod host;
+mod huge_pages;
 pub mod kernel;
 mod memory;
 mod moment;

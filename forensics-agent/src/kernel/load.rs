@@ -1,35 +1,34 @@
 //! Loading and attaching the kernel programs.
 
-use std::os::fd::{AsFd, AsRawFd as _};
-use std::path::Path;
+use std::time::{Duration, Instant};
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, links::FdLink},
 };
-use forensics_common::{
-    CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Offsets, Reach, SocketOffsets, Target, TaskKey,
-};
+use forensics_common::{CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Reach, Target, TaskKey};
 
 use super::{
-    btf::Btf,
+    beside::beside,
     load_error::describe_object,
-    offsets,
     pins::Adopted,
     requests::RequestHook,
+    types::types_for_aya,
     watch_pages::{self, WatchPages},
 };
-use crate::{host::clock, memory};
+use crate::{host::clock, huge_pages::HugePages, memory};
 
+pub use super::hook::Hook;
 pub use super::load_error::LoadError;
+pub use super::types::{KernelTypes, VMLINUX_BTF};
 
 /// The stripped kernel object. It is committed, so that a build needs only stable Rust; `cargo xtask ebpf`
 /// makes it anew from `forensics-ebpf/`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../forensics-ebpf/prebuilt/forensics-ebpf.o");
 
-/// Where the kernel publishes its type information.
-pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+/// What aya's reading of the kernel's types takes, bytes: 22 MB of Linux 6.18.
+const NEEDED_BY_AYA: usize = 28 << 20;
 
 /// What is always attached beside `signal_generate`: names of programs, each with its tracepoint.
 pub(super) const PROCESS_PROGRAMS: [(&str, &str); 3] = [
@@ -44,37 +43,6 @@ pub(super) const CGROUP_PROGRAMS: [(&str, &str); 3] = [
     ("cgroup_removed", "cgroup_rmdir"),
     ("cgroup_entered", "cgroup_attach_task"),
 ];
-
-/// The ways of hooking `signal_generate`, in the order in which they are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// A BTF tracepoint: the verifier knows the type of the target, so that the way out for unwatched processes is a
-    /// few plain loads, a tenth of what the raw tracepoint's calls cost. It takes 16 ms more to load.
-    TpBtf,
-    /// A raw tracepoint: needs nothing of the kernel's types.
-    RawTracepoint,
-}
-
-impl Hook {
-    /// All of them, the preferred one first.
-    pub const ALL: [Self; 2] = [Self::TpBtf, Self::RawTracepoint];
-
-    /// Its name in the ready line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RawTracepoint => "raw_tracepoint",
-            Self::TpBtf => "tp_btf",
-        }
-    }
-
-    /// Name of the program in the object.
-    pub(super) fn program(self) -> &'static str {
-        match self {
-            Self::RawTracepoint => "signal_raw",
-            Self::TpBtf => "signal_btf",
-        }
-    }
-}
 
 /// The agent's end of what the kernel programs log.
 pub type ProgramsLog = aya_log::EbpfLogger<&'static dyn log::Log>;
@@ -100,6 +68,8 @@ pub struct Kernel {
     pub(super) requests: Option<RequestHook>,
     /// Since when they run, `CLOCK_BOOTTIME` nanoseconds.
     pub(super) since_ns: u64,
+    /// How long the kernel took to verify and translate each program.
+    pub(super) load_times: Vec<(&'static str, Duration)>,
 }
 
 /// Where the programs come from.
@@ -130,34 +100,6 @@ pub struct Maps {
     pub lineage: HashMap<MapData, TaskKey, TaskKey>,
     /// Counters of the programs.
     pub counters: PerCpuArray<MapData, u64>,
-}
-
-/// The kernel's type information, read once: the offsets for the programs.
-#[derive(Debug, Clone, Copy)]
-pub struct KernelTypes {
-    /// The offset table.
-    pub offsets: Offsets,
-    /// That of the programs which see requests.
-    pub sockets: SocketOffsets,
-    /// The helper `bpf_task_pt_regs()` exists.
-    pub have_task_pt_regs: bool,
-}
-
-impl KernelTypes {
-    /// Reads the running kernel's.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or it lacks what the programs cannot do without.
-    pub fn read() -> Result<Self, LoadError> {
-        let bytes = std::fs::read(Path::new(VMLINUX_BTF)).map_err(LoadError::NoBtf)?;
-        let btf = Btf::parse(&bytes)?;
-        Ok(Self {
-            offsets: offsets::resolve(&btf)?,
-            sockets: offsets::resolve_sockets(&btf)?,
-            have_task_pt_regs: btf.has_function("bpf_task_pt_regs"),
-        })
-    }
 }
 
 impl Kernel {
@@ -193,19 +135,11 @@ impl Kernel {
         log: Option<aya_log::Level>,
         hook: Hook,
     ) -> Result<Self, LoadError> {
-        Self::load_object(OBJECT, types, config, log, hook)
-    }
-
-    fn load_object(
-        object: &[u8],
-        types: &KernelTypes,
-        config: Config,
-        log: Option<aya_log::Level>,
-        hook: Hook,
-    ) -> Result<Self, LoadError> {
         let have_task_pt_regs = u64::from(types.have_task_pt_regs);
         let exit_group = libc::SYS_exit_group;
         let log_level = log.map_or(0, |level| level as u8);
+        // aya reads the kernel's types twice: when it makes a loader, where they are not needed, and for the BTF tracepoint.
+        let huge_pages = HugePages::for_next(NEEDED_BY_AYA);
         let ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("OFFSETS", &types.offsets, true)
@@ -215,7 +149,7 @@ impl Kernel {
             .override_global("CONFIG", &config, true)
             .override_global(aya_log::LEVEL, &log_level, false)
             .map_max_entries("WATCHED", watch_pages::needed())
-            .load(object)
+            .load(OBJECT)
             .map_err(|error| describe_object(&error))?;
         let programs = Programs::Own(Box::new(ebpf));
         let mut kernel = Self {
@@ -225,15 +159,26 @@ impl Kernel {
             sees_cgroups: false,
             requests: None,
             since_ns: clock::boot_ns(),
+            load_times: Vec::new(),
         };
-        for (program, tracepoint) in PROCESS_PROGRAMS {
-            kernel.attach_raw(program, tracepoint)?;
-        }
+        let mut attach_to_processes = || {
+            PROCESS_PROGRAMS
+                .into_iter()
+                .try_for_each(|(name, tracepoint)| kernel.attach_raw(name, tracepoint))
+        };
         match hook {
-            Hook::RawTracepoint => kernel.attach_raw(hook.program(), "signal_generate")?,
-            Hook::TpBtf => kernel.attach_btf(hook.program(), "signal_generate")?,
+            Hook::RawTracepoint => {
+                attach_to_processes()?;
+                kernel.attach_raw(hook.program(), "signal_generate")?;
+            }
+            Hook::TpBtf => {
+                let (btf, attached) = beside("types", types_for_aya, attach_to_processes);
+                attached?;
+                kernel.attach_btf(hook.program(), "signal_generate", &btf?)?;
+            }
         }
-        // aya's own reading of the kernel's BTF took 20 MB that nobody needs again.
+        // Nobody needs that memory again.
+        drop(huge_pages);
         memory::trim();
         if config.watch_new_cgroups != 0 {
             kernel.attach_to_cgroups()?;
@@ -342,21 +287,30 @@ impl Kernel {
 
     pub(super) fn attach_raw(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
         let program: &mut RawTracePoint = self.program(name)?;
+        let began = Instant::now();
         program.load().map_err(|error| LoadError::of_program(name, &error))?;
+        let took = began.elapsed();
         let link = program.attach(tracepoint).and_then(|id| program.take_link(id));
         let link = link.map_err(|error| LoadError::of_program(name, &error))?;
-        self.links.push((name, link.into()));
+        self.attached(name, took, link.into());
         Ok(())
     }
 
-    fn attach_btf(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
-        let btf = types_for_aya()?;
+    fn attach_btf(&mut self, name: &'static str, tracepoint: &str, btf: &Btf) -> Result<(), LoadError> {
         let program: &mut BtfTracePoint = self.program(name)?;
-        program.load(tracepoint, &btf).map_err(|error| LoadError::of_program(name, &error))?;
+        let began = Instant::now();
+        program.load(tracepoint, btf).map_err(|error| LoadError::of_program(name, &error))?;
+        let took = began.elapsed();
         let link = program.attach().and_then(|id| program.take_link(id));
         let link = link.map_err(|error| LoadError::of_program(name, &error))?;
-        self.links.push((name, link.into()));
+        self.attached(name, took, link.into());
         Ok(())
+    }
+
+    /// Keeps what holds a program at its hook, and how long the program took to load.
+    pub(super) fn attached(&mut self, name: &'static str, load_time: Duration, link: FdLink) {
+        self.load_times.push((name, load_time));
+        self.links.push((name, link));
     }
 
     pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, LoadError>
@@ -378,46 +332,4 @@ impl Kernel {
     pub fn logger(&mut self) -> Option<Result<ProgramsLog, aya_log::Error>> {
         self.own().map(aya_log::EbpfLogger::init)
     }
-
-    /// Runs of programs that the kernel skipped because the program was running already, since loading.
-    pub fn recursion_misses(&self) -> u64 {
-        let ebpf = match &self.programs {
-            Programs::Own(ebpf) => ebpf,
-            Programs::Adopted(adopted) => return adopted.recursion_misses(),
-        };
-        // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
-        ebpf.programs()
-            .filter(|(name, _)| !RequestHook::is_program(name))
-            .filter_map(|(_, program)| program.fd().ok())
-            .map(recursion_misses)
-            .sum()
-    }
-
-    /// Name, verified instructions and translated size of each loaded program.
-    pub fn program_sizes(&self) -> Vec<(String, u32, u32)> {
-        let Programs::Own(ebpf) = &self.programs else { return Vec::new() };
-        ebpf.programs()
-            .filter_map(|(name, program)| {
-                let info = program.info().ok()?;
-                let verified = info.verified_instruction_count().unwrap_or(0);
-                Some((name.to_owned(), verified, info.size_translated().unwrap_or(0)))
-            })
-            .collect()
-    }
-}
-
-/// What the kernel says of one program, 0 where it says nothing.
-pub(super) fn recursion_misses(program: &impl AsFd) -> u64 {
-    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
-}
-
-/// The kernel's types as aya reads them: 20 MB, until they are dropped.
-pub(super) fn types_for_aya() -> Result<AyaBtf, LoadError> {
-    AyaBtf::from_sys_fs().map_err(|error| LoadError::Failed {
-        what: format!("reading {VMLINUX_BTF}"),
-        reason: error.to_string(),
-    })
 }

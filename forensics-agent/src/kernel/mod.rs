@@ -1,7 +1,10 @@
 //! The kernel programs: load, attach, decode their records, resolve their stacks.
 
+mod beside;
 pub mod btf;
 pub mod cgroup_map;
+pub mod costs;
+mod hook;
 pub mod kallsyms;
 pub mod load;
 mod load_error;
@@ -12,5 +15,6 @@ pub mod reach_map;
 pub mod records;
 pub mod requests;
 pub mod sequence;
+mod types;
 pub mod watch_map;
 pub mod watch_pages;

@@ -1,8 +1,11 @@
 //! The programs that see what is asked of managers and container engines: one of them, where the kernel has a hook for it.
 
+use std::time::Instant;
+
 use aya::programs::{FEntry, TracePoint};
 
 use super::load::{Kernel, LoadError, Programs};
+use super::types::types_for_aya;
 
 /// The hooks, the cheapest one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,26 +63,31 @@ impl Kernel {
         match hook {
             RequestHook::Socket => self.attach_raw(name, "sock_send_length")?,
             RequestHook::Fentry => {
-                let btf = super::load::types_for_aya()?;
+                let btf = types_for_aya()?;
                 let program: &mut FEntry = self.program(name)?;
+                let began = Instant::now();
                 program
                     .load("unix_stream_sendmsg", &btf)
                     .map_err(|error| LoadError::of_program(name, &error))?;
+                let took = began.elapsed();
                 let link = program.attach().and_then(|id| program.take_link(id));
                 let link = link.map_err(|error| LoadError::of_program(name, &error));
                 drop(btf);
                 crate::memory::trim();
-                self.links.push((name, link?.into()));
+                self.attached(name, took, link?.into());
             }
             RequestHook::Syscalls => {
                 let program: &mut TracePoint = self.program(name)?;
+                let began = Instant::now();
                 program.load().map_err(|error| LoadError::of_program(name, &error))?;
+                let took = began.elapsed();
                 CALLS.into_iter().try_for_each(|call| {
                     program
                         .attach("syscalls", call)
                         .map(drop)
                         .map_err(|error| LoadError::of_program(name, &error))
                 })?;
+                self.load_times.push((name, took));
             }
         }
         self.requests = Some(hook);

@@ -75,6 +75,8 @@ fn start() -> Option<Receiver<Option<Kallsyms>>> {
             log::warn!("{error}; how a signal came to be cannot be told");
         }
         memory::trim();
+        // The start is over by now, and the code that it took came back with it.
+        memory::release_code();
         // Nobody waits any more when the agent is on its way out.
         let _ = sender.send(symbols.ok());
     };

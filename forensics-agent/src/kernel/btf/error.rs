@@ -1,18 +1,8 @@
-use std::io;
-
 use thiserror::Error;
 
 /// Why the kernel's type information did not answer.
 #[derive(Debug, Error)]
 pub enum BtfError {
-    /// The file could not be read.
-    #[error("cannot read the kernel's type information from {path}: {source}")]
-    Unreadable {
-        /// The file that was tried.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The bytes are not what `Documentation/bpf/btf.rst` describes.
     #[error("the type information is malformed at byte {offset}: {what}")]
     Malformed {

@@ -8,6 +8,7 @@
 //! The blob is foreign bytes all the same: no input makes this panic, recurse without end or take more than
 //! a bounded number of steps per question.
 
+mod blob;
 mod error;
 mod lookup;
 mod raw;
@@ -15,8 +16,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, path::Path};
-
+pub use blob::Blob;
 pub use error::BtfError;
 pub use lookup::Field;
 use raw::{Kind, Sections, Type};
@@ -33,16 +33,6 @@ pub struct Btf<'a> {
     types: Vec<u32>,
     /// Hash of name and id of each type that is looked up by name, in order.
     names: Vec<(u32, u32)>,
-}
-
-/// Reads a BTF file whole: 5.5 MB from a large allocation, which goes back to the system when dropped.
-/// (Mapping the file would save the copy, but `/sys/kernel/btf/vmlinux` cannot be mapped before 6.16.)
-///
-/// # Errors
-///
-/// [`BtfError::Unreadable`], with the path.
-pub fn load(path: &Path) -> Result<Vec<u8>, BtfError> {
-    fs::read(path).map_err(|source| BtfError::Unreadable { path: path.display().to_string(), source })
 }
 
 impl<'a> Btf<'a> {

@@ -12,7 +12,8 @@ use forensics_common::Config;
 use super::manifest::Shape;
 use super::{CONFIG, Fit, MAPS, Manifest, Pins, Wanted};
 use crate::kernel::{
-    load::{CGROUP_PROGRAMS, Hook, Kernel, LoadError, Maps, PROCESS_PROGRAMS, Programs, recursion_misses},
+    costs::recursion_misses,
+    load::{CGROUP_PROGRAMS, Hook, Kernel, LoadError, Maps, PROCESS_PROGRAMS, Programs},
     requests::RequestHook,
     watch_pages::WatchPages,
 };
@@ -128,6 +129,7 @@ impl Pins {
         Ok(Kernel {
             programs: Programs::Adopted(Box::new(adopted)),
             links: Vec::new(),
+            load_times: Vec::new(),
             hook,
             sees_cgroups: true,
             requests: manifest.requests(),

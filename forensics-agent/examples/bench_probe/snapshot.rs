@@ -1,7 +1,7 @@
-//! Takes shutdown contexts of a process against the clock; `cargo xtask bench snapshot` drives it.
+//! Shutdown contexts of a process against the clock.
 //!
-//! `snapshot_bench PID HERMES_HOME`: each line of standard input, `snapshot COUNT` or `bare COUNT`, is answered by the
-//! nanoseconds of that many calls. `bare` makes the system calls without which no snapshot is possible, and nothing else.
+//! Each line of standard input, `snapshot COUNT` or `bare COUNT`, is answered by the nanoseconds of that many calls. `bare` makes
+//! the system calls without which no snapshot is possible, and nothing else.
 
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::process::parent_id;
@@ -14,8 +14,8 @@ use forensics_agent::host::snapshot::{Surroundings, snapshot_shutdown_context, u
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
-fn main() -> Result<()> {
-    let mut words = std::env::args().skip(1);
+/// Takes them of the process and with the `HERMES_HOME` that are named.
+pub(super) fn run(mut words: impl Iterator<Item = String>) -> Result<()> {
     let pid: u32 = words.next().context("no pid")?.parse().context("not a pid")?;
     let home = words.next().context("no home")?;
     let surroundings = Surroundings {
