@@ -4,30 +4,41 @@
 //! in short batches, of which most pass undisturbed, and the median stands for them.
 
 mod agent;
+mod auditd;
 mod bpf;
 mod crowd;
+mod extent;
+mod flood;
 mod kills;
 mod latency;
 mod machine;
+mod measure;
 mod peers;
+mod probe;
+mod programs;
 mod report;
 mod requests;
+mod running;
 mod samples;
+mod senders;
 mod signals;
 mod snapshot;
 mod start;
-mod storm;
+mod stored;
 mod targets;
 mod tool;
 mod victim;
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
 
+use extent::Extent;
 use machine::Machine;
 use report::{Report, Section};
 
+use crate::vm::{self, Series};
 use crate::{command, workspace};
 
 /// Arguments of `cargo xtask bench`.
@@ -42,6 +53,15 @@ pub(crate) struct Args {
     /// Print Markdown tables
     #[arg(long)]
     markdown: bool,
+    /// Measure on this kernel in a virtual machine, where kprobes, fentry and auditd work; may be given several times
+    #[arg(long, value_name = "SERIES", value_parser = vm::choice)]
+    vm: Vec<Vec<Series>>,
+    /// `start`: also leave an agent alone for so long, and look what it has become
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    idle_minutes: u32,
+    /// What is measured is there already
+    #[arg(long, hide = true)]
+    prebuilt: bool,
 }
 
 /// The benchmarks.
@@ -51,60 +71,102 @@ enum Benchmark {
     Signals,
     /// The same by the number of watched processes
     Targets,
-    /// A million signals at one watched process
-    Storm,
+    /// A million signals at one watched process, from one core and from two, with the agent and with other tools
+    Flood,
     /// Start of the agent, and what it takes while nothing happens
     Start,
     /// From a kill to the incident on standard output
     Latency,
-    /// Beside sigsnoop and bpftrace, on the same work
+    /// From a kill to the incident in the store
+    Stored,
+    /// Beside sigsnoop, bpftrace, BCC and auditd, on the same work
     Peers,
     /// A busy server on a socket, by how requests to managers are seen
     Requests,
     /// The shutdown context, beside the seed's Python and bare system calls
     Snapshot,
+    /// What the verifier spends on each program
+    Programs,
 }
 
 impl Benchmark {
-    fn run(self) -> Result<Section> {
+    /// What says something in a virtual machine that is emulated, and does not take it an hour.
+    const IN_MACHINE: [Self; 4] = [Self::Programs, Self::Requests, Self::Peers, Self::Flood];
+
+    fn run(self, args: &Args, extent: Extent) -> Result<Section> {
         match self {
             Self::Signals => signals::run(),
             Self::Targets => targets::run(),
-            Self::Storm => storm::run(),
-            Self::Start => start::run(),
+            Self::Flood => flood::run(extent),
+            Self::Start => start::run(extent, args.idle_minutes),
             Self::Latency => latency::run(),
-            Self::Peers => peers::run(),
-            Self::Requests => requests::run(),
+            Self::Stored => stored::run(extent),
+            Self::Peers => peers::run(extent),
+            Self::Requests => requests::run(extent),
             Self::Snapshot => snapshot::run(),
+            Self::Programs => programs::run(extent),
         }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
 /// Runs the task. A budget that is missed is printed as such and is no failure: the machine may be to blame.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     ensure!(rustix::process::geteuid().is_root(), "the benchmarks attach to the kernel: run them as root");
-    build()?;
-    let all = <Benchmark as clap::ValueEnum>::value_variants();
-    let chosen = if args.benchmarks.is_empty() { all } else { &args.benchmarks };
+    if !args.prebuilt {
+        build()?;
+    }
+    let mut failed = false;
+    let mut tell = |report: Report| {
+        failed |= report.has_failed();
+        print(args, &report)
+    };
+    if args.vm.is_empty() {
+        tell(here(args)?)?;
+    }
+    for series in args.vm.concat() {
+        tell(there(args, series)?)?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Measures on this machine.
+fn here(args: &Args) -> Result<Report> {
+    let chosen = if args.benchmarks.is_empty() { Benchmark::value_variants() } else { &args.benchmarks };
     let before = Machine::read()?;
+    let extent = if before.is_emulated() { Extent::Short } else { Extent::Full };
     let mut sections = Vec::new();
     for benchmark in chosen {
-        let section = benchmark.run()?;
-        // Standard output is for the whole report when a program reads it.
-        if !args.json && !args.markdown {
-            println!("{}", section.as_text());
-        }
-        sections.push(section);
+        eprintln!("measuring {}", benchmark.name());
+        let section = benchmark.run(args, extent);
+        let section = section.unwrap_or_else(|why| Section::failed(&benchmark.name(), &why));
+        sections.push(if before.is_emulated() { section.unjudged() } else { section });
     }
-    let report = Report::new(before, Machine::read()?, sections);
+    Ok(Report::new(before, Machine::read()?, sections))
+}
+
+/// Measures in a virtual machine.
+fn there(args: &Args, series: Series) -> Result<Report> {
+    let chosen: &[Benchmark] =
+        if args.benchmarks.is_empty() { &Benchmark::IN_MACHINE } else { &args.benchmarks };
+    let mut arguments: Vec<String> = chosen.iter().map(|benchmark| benchmark.name()).collect();
+    arguments.push(format!("--idle-minutes={}", args.idle_minutes));
+    let report = vm::bench::run(series, &arguments)?;
+    serde_json::from_str(&report).with_context(|| format!("Linux {series} reported {report}"))
+}
+
+fn print(args: &Args, report: &Report) -> Result<()> {
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        println!("{}", serde_json::to_string(report)?);
     } else if args.markdown {
         print!("{}", report.as_markdown());
     } else {
-        println!("{}", report.conditions());
+        print!("{}", report.as_text());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Builds what is measured, optimised as it is shipped.
@@ -113,7 +175,7 @@ fn build() -> Result<()> {
     let mut build = Command::new(cargo);
     build.current_dir(workspace::root());
     build.args(["build", "--quiet", "--release", "--package", "forensics-agent"]);
-    build.args(["--bin", "forensics-agent", "--example", "snapshot_bench"]);
+    build.args(["--bin", "forensics-agent", "--example", "bench_probe"]);
     eprintln!("$ {}", command::line(&build));
     let status = build.status()?;
     ensure!(status.success(), "`{}` failed: {status}", command::line(&build));

@@ -12,10 +12,10 @@ pub(crate) fn line(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a command whose output the user sees; it must succeed.
+/// Runs a command whose output the user sees; it must succeed. Standard output is for what the task itself has to say.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
-    println!("$ {line}");
+    eprintln!("$ {line}");
     let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
     ensure!(status.success(), "`{line}` failed: {status}");
     Ok(())

@@ -34,7 +34,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if !can_install() {
         bail!("install as root what is missing: {}", command::line(&install));
     }
-    println!("installing the Debian packages {}", packages.join(" "));
+    eprintln!("installing the Debian packages {}", packages.join(" "));
     let _started_by_none = Unstarted::new();
     command::run(Command::new("apt-get").args(["update", "--quiet=2"]))?;
     command::run(&mut install)
@@ -56,7 +56,7 @@ impl Unstarted {
         let written = fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")
             .and_then(|()| fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755)));
         if let Err(why) = written {
-            println!("warning: packages may start their services: {}: {why}", Self::POLICY);
+            eprintln!("warning: packages may start their services: {}: {why}", Self::POLICY);
         }
         Self(true)
     }

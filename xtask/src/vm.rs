@@ -4,8 +4,11 @@
 //! `tests/`, tells the results on a serial line, and powers off. What is fetched or made once is kept in `target/vm`, what
 //! belongs to one run in `target/vm-run`. See docs/VM.md.
 
+mod apt;
+pub(crate) mod bench;
 mod console;
 mod guest;
+mod headers;
 mod image;
 mod kernel;
 mod machine;
@@ -13,7 +16,7 @@ mod payload;
 mod root;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,7 +24,7 @@ use anyhow::{Context as _, Result};
 
 use crate::tally::Tally;
 use crate::{debian, workspace};
-use kernel::Series;
+pub(crate) use kernel::{Series, choice};
 use machine::{Accelerator, Hardware};
 use payload::{Payload, Work};
 use root::Root;
@@ -37,7 +40,7 @@ const MAX_BOOTS: u32 = 3;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Kernel to run, or `all`; may be given several times, all when it is not
-    #[arg(long, value_name = "SERIES", value_parser = kernel::choice)]
+    #[arg(long, value_name = "SERIES", value_parser = choice)]
     kernel: Vec<Vec<Series>>,
     /// Run only this test program; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -108,16 +111,9 @@ fn run_on(series: Series, payload: &Payload, args: &Args, tally: &mut Tally) -> 
         root
     };
     let hardware = Hardware { root: &root, payload: &payload.image, modules: &kernel.modules, root_lasts };
-    let accelerator = Accelerator::of_this_host(&kernel.image)?;
-    let console = scratch()?.join(format!("console-{series}.log"));
     let limit = Duration::from_secs(args.time_limit);
-    let mut boots = 1;
-    loop {
-        println!("booting Linux {series} with Debian {} ({accelerator})", series.release());
-        let began = Instant::now();
-        let mut is_up = false;
-        let ran = machine::boot(&kernel.image, &hardware, accelerator, &console, limit, |line| {
-            is_up = true;
+    run_machine(series, &kernel.image, &hardware, limit, |line| match line {
+        Some(line) => {
             println!("{series}: {line}");
             // The same tests run on every kernel.
             tally.read(
@@ -125,16 +121,39 @@ fn run_on(series: Series, payload: &Payload, args: &Args, tally: &mut Tally) -> 
                     .replace("Running ", &format!("Running {series} "))
                     .replace("(/opt/", &format!("({series}/")),
             );
+        }
+        None => tally.end(true),
+    })
+}
+
+/// Runs a machine to its end. `line` is given each line of its work, and nothing at its end.
+fn run_machine(
+    series: Series,
+    kernel: &Path,
+    hardware: &Hardware<'_>,
+    limit: Duration,
+    mut line: impl FnMut(Option<&str>),
+) -> Result<()> {
+    let accelerator = Accelerator::of_this_host(kernel)?;
+    let console = scratch()?.join(format!("console-{series}.log"));
+    let mut boots = 1;
+    loop {
+        eprintln!("booting Linux {series} with Debian {} ({accelerator})", series.release());
+        let began = Instant::now();
+        let mut is_up = false;
+        let ran = machine::boot(kernel, hardware, accelerator, &console, limit, |text| {
+            is_up = true;
+            line(Some(text));
         });
-        println!("Linux {series} ran for {} s", began.elapsed().as_secs());
-        tally.end(true);
+        eprintln!("Linux {series} ran for {} s", began.elapsed().as_secs());
+        line(None);
         let Err(why) = ran else { return Ok(()) };
         let why = console::explain(why, &console);
         // An emulated processor now and then trips over the code that a kernel rewrites at its start. Nothing was tested yet.
         if is_up || accelerator != Accelerator::Emulation || boots == MAX_BOOTS {
             return Err(why);
         }
-        println!("Linux {series} did not come up: {why:#}; once more");
+        eprintln!("Linux {series} did not come up: {why:#}; once more");
         boots += 1;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,14 +25,29 @@ pub(super) struct Agent {
     pub(super) started_in: Duration,
     /// Processes that it watches from the beginning.
     pub(super) targets: usize,
+    /// Records that it said it lost.
+    pub(super) lost: f64,
+}
+
+/// The agent as it is shipped.
+pub(super) fn program() -> PathBuf {
+    workspace::target().join("release/forensics-agent")
 }
 
 impl Agent {
-    /// Starts it with these arguments and waits until it is attached.
+    /// Starts it with these arguments, without a store, and waits until it is attached.
     pub(super) fn watch<S: AsRef<str>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
-        let program = workspace::target().join("release/forensics-agent");
+        Self::watch_into(Path::new("none"), arguments)
+    }
+
+    /// The same with a store.
+    pub(super) fn watch_into<S: AsRef<str>>(
+        store: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let program = program();
         let mut command = Command::new(&program);
-        command.args(["-o", "json", "watch", "--store", "none", "--socket", "none"]);
+        command.args(["-o", "json", "watch", "--socket", "none", "--store"]).arg(store);
         for argument in arguments {
             command.arg(argument.as_ref());
         }
@@ -40,7 +56,7 @@ impl Agent {
         let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take().context("the agent has no standard output")?;
         let mut agent =
-            Self { child, stdout: BufReader::new(stdout), started_in: Duration::ZERO, targets: 0 };
+            Self { child, stdout: BufReader::new(stdout), started_in: Duration::ZERO, targets: 0, lost: 0.0 };
         let (ready, at) = agent.line()?;
         ensure!(is(&ready, "ready"), "the agent said {ready}, not ready");
         agent.started_in = at.duration_since(started);
@@ -62,11 +78,14 @@ impl Agent {
         std::thread::sleep(Duration::from_millis(500));
     }
 
-    /// The next incident, which must be of this process, and when its line was there.
+    /// The next incident, which must be of this process, and when its line was there. Losses before it are counted.
     pub(super) fn incident_of(&mut self, pid: Pid) -> Result<(Value, Instant)> {
         loop {
             let (line, at) = self.line()?;
-            ensure!(!is(&line, "loss"), "the agent lost records: {line}");
+            if is(&line, "loss") {
+                let records = line.get("records").and_then(Value::as_f64);
+                self.lost += records.with_context(|| format!("a loss of something else: {line}"))?;
+            }
             if is(&line, "incident") {
                 let target = line.pointer("/target/pid").and_then(Value::as_i64);
                 let expected = i64::from(pid.as_raw_nonzero().get());
@@ -130,12 +149,22 @@ impl Drop for Agent {
     }
 }
 
-/// How many signals of a number an incident accounts for, folded ones included.
-pub(super) fn signals_in(incident: &Value, signal: Signal) -> Result<f64> {
+/// How many signals of a number an incident accounts for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Counted {
+    /// Each with a record of its own.
+    pub(super) recorded: f64,
+    /// Identical to one of those, and only counted.
+    pub(super) folded: f64,
+}
+
+/// Reads them from the incident's line.
+pub(super) fn signals_in(incident: &Value, signal: Signal) -> Result<Counted> {
     let signals = incident.get("signals").and_then(Value::as_array).context("an incident without signals")?;
     let is_it = |one: &&Value| one.get("signal_num").and_then(Value::as_i64) == Some(signal.as_raw().into());
-    let count = |one: &Value| 1 + one.get("repeated").and_then(Value::as_u64).unwrap_or(0);
-    Ok(signals.iter().filter(is_it).map(count).sum::<u64>() as f64)
+    let folded = |one: &Value| one.get("repeated").and_then(Value::as_u64).unwrap_or(0);
+    let of_it = || signals.iter().filter(is_it);
+    Ok(Counted { recorded: of_it().count() as f64, folded: of_it().map(folded).sum::<u64>() as f64 })
 }
 
 /// A line of a process's `status` that holds kilobytes, in mebibytes.
@@ -149,4 +178,20 @@ pub(super) fn memory_of(pid: u32, field: &str) -> Result<f64> {
 
 fn is(line: &Value, schema: &str) -> bool {
     line.get("schema").and_then(Value::as_str) == Some(&format!("forensics-agent/{schema}/1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folded_signals_are_counted() {
+        let incident = serde_json::json!({"signals": [
+            {"signal_num": 15, "repeated": 4}, {"signal_num": 9}, {"signal_num": 15},
+        ]});
+        let counted = |signal| signals_in(&incident, signal).ok();
+        assert_eq!(counted(Signal::TERM), Some(Counted { recorded: 2.0, folded: 4.0 }));
+        assert_eq!(counted(Signal::KILL), Some(Counted { recorded: 1.0, folded: 0.0 }));
+        assert!(signals_in(&serde_json::json!({}), Signal::TERM).is_err());
+    }
 }

@@ -1,10 +1,10 @@
 //! Where and under which load it was measured.
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The machine, now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) kernel: String,
     pub(super) cpu: String,
@@ -14,6 +14,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// Its instructions are executed by a program: a thing costs something else there, and some cost much more than others.
+    pub(super) fn is_emulated(&self) -> bool {
+        self.cpu.contains("TCG")
+    }
+
     pub(super) fn read() -> Result<Self> {
         let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
         let cpuinfo = read("/proc/cpuinfo")?;

@@ -7,35 +7,39 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use super::agent::Agent;
+use super::extent::Extent;
 use super::report::{Measure, Section, Unit};
 use super::samples::Samples;
 use super::victim::Victim;
 
-const ROUNDS: usize = 7;
-/// Requests and answers in a round.
-const CALLS: u32 = 40_000;
 /// Bytes of each.
 const BYTES: usize = 64;
 /// The modes, and nothing. Where the kernel does not have a hook, the agent says so and the mode is left out.
 const MODES: [&str; 5] = ["off", "exec", "fentry", "socket", "syscalls"];
 
 const METHOD: &str = "A client sends 64 bytes over a socket of AF_UNIX to a server in another thread and waits for as many, 40,000 \
-    times, without the agent and with it in each mode of `--instigator` that the kernel has, in turn.";
+    times (2,000 in an emulated machine), without the agent and with it in each mode of `--instigator` that the kernel has, in turn.";
 
 /// Runs the benchmark.
-pub(super) fn run() -> Result<Section> {
+pub(super) fn run(extent: Extent) -> Result<Section> {
     let victim = Victim::sleeping()?;
     let pid = victim.pid().as_raw_nonzero().to_string();
-    let modes: Vec<&str> =
-        MODES.into_iter().filter(|mode| start(&pid, mode).and_then(Agent::stop).is_ok()).collect();
+    let (mut modes, mut notes) = (Vec::new(), Vec::new());
+    for mode in MODES {
+        match start(&pid, mode).and_then(Agent::stop) {
+            Ok(()) => modes.push(mode),
+            Err(_) => notes.push(format!("This kernel does not have what --instigator {mode} needs.")),
+        }
+    }
     let mut bare = Vec::new();
     let mut with = vec![Vec::new(); modes.len()];
-    for _ in 0..ROUNDS {
-        bare.push(call_ns()?);
+    let (rounds, calls) = (extent.pick(7, 5), extent.pick(40_000, 2_000));
+    for _ in 0..rounds {
+        bare.push(call_ns(calls)?);
         for (mode, times) in modes.iter().zip(&mut with) {
             let agent = start(&pid, mode)?;
             agent.settle();
-            times.push(call_ns()?);
+            times.push(call_ns(calls)?);
             agent.stop()?;
         }
     }
@@ -48,7 +52,7 @@ pub(super) fn run() -> Result<Section> {
         let ratio: Samples = times.iter().zip(&bare).map(|(with, without)| with / without).collect();
         measures.push(Measure::new(format!("--instigator {mode}, to no agent"), Unit::Ratio, &ratio));
     }
-    Ok(Section::new("requests", METHOD, measures))
+    Ok(Section::new("requests", METHOD, measures).with_notes(notes))
 }
 
 fn start(pid: &str, mode: &str) -> Result<Agent> {
@@ -56,7 +60,7 @@ fn start(pid: &str, mode: &str) -> Result<Agent> {
 }
 
 /// Nanoseconds of one request with its answer.
-fn call_ns() -> Result<f64> {
+fn call_ns(calls: u32) -> Result<f64> {
     let directory = std::env::temp_dir().join(format!("forensics-bench-{}", std::process::id()));
     // One that an earlier run left is in the way.
     let _ = std::fs::remove_file(&directory);
@@ -72,7 +76,7 @@ fn call_ns() -> Result<f64> {
     let mut client = UnixStream::connect(&directory).context("cannot connect to a socket")?;
     let mut bytes = [b'x'; BYTES];
     let began = Instant::now();
-    for _ in 0..CALLS {
+    for _ in 0..calls {
         client.write_all(&bytes)?;
         client.read_exact(&mut bytes)?;
     }
@@ -80,5 +84,5 @@ fn call_ns() -> Result<f64> {
     drop(client);
     let _ = std::fs::remove_file(&directory);
     server.join().ok().context("the server panicked")??;
-    Ok(took.as_nanos() as f64 / f64::from(CALLS))
+    Ok(took.as_nanos() as f64 / f64::from(calls))
 }

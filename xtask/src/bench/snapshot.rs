@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::report::{Budget, Measure, Section, Statistic, Unit};
 use super::samples::Samples;
-use crate::{command, workspace};
+use crate::command;
 
 const ROUNDS: usize = 40;
 /// Snapshots that a round takes of each kind.
@@ -28,8 +28,9 @@ pub(super) fn run() -> Result<Section> {
     let home = Home::make()?;
     let python = command::find("python3", &[]).context("there is no python3 to compare with")?;
     let mut seed = Driver::start(Command::new(python).arg(SEED).env("HERMES_HOME", &home.0))?;
-    let example = workspace::target().join("release/examples/snapshot_bench");
-    let mut rust = Driver::start(Command::new(example).arg(seed.child.id().to_string()).arg(&home.0))?;
+    let example = super::probe::program();
+    let mut rust =
+        Driver::start(Command::new(example).arg("snapshot").arg(seed.child.id().to_string()).arg(&home.0))?;
     let mut measures = Vec::new();
     for markers in [false, true] {
         if markers {

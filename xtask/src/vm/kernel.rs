@@ -7,15 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::apt::Apt;
 use super::{directory, guest, image};
 use crate::command;
 
-/// The keys that Debian signs its archive with.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
 /// A line of kernels that is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Series {
+pub(crate) enum Series {
     /// Debian 11
     V5_10,
     /// Debian 12
@@ -46,7 +44,7 @@ impl Series {
     }
 
     /// Where the archive has it: mirror and suite.
-    fn suite(self) -> (&'static str, &'static str) {
+    pub(super) fn suite(self) -> (&'static str, &'static str) {
         match self {
             Self::V5_10 => ("http://deb.debian.org/debian-security", "bullseye-security"),
             Self::V6_1 => ("http://deb.debian.org/debian", "bookworm"),
@@ -63,48 +61,38 @@ impl Series {
         }
     }
 
+    /// Where everything of it is kept.
+    pub(super) fn directory(self) -> Result<PathBuf> {
+        Ok(directory()?.join(format!("linux-{self}")))
+    }
+
     /// The newest kernel of the series, fetched unless one is there from before.
     pub(super) fn fetch(self) -> Result<Kernel> {
-        let directory = directory()?.join(format!("linux-{self}"));
+        let directory = self.directory()?;
         let kernel = Kernel { image: directory.join("vmlinuz"), modules: directory.join("modules.ext4") };
         // Its modules come before its image.
         if kernel.image.is_file() && kernel.modules.is_file() {
             return Ok(kernel);
         }
-        for part in ["lists/partial", "cache/archives/partial", "parts"] {
-            fs::create_dir_all(directory.join(part)).context("cannot make the directories of apt")?;
-        }
-        let (mirror, suite) = self.suite();
-        let sources = directory.join("sources.list");
-        fs::write(&sources, format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
-        let apt = |program: &str| {
-            let mut apt = Command::new(program);
-            let at = |option: &str, path: &Path| format!("{option}={}", path.display());
-            apt.current_dir(&directory).arg("-o").arg(at("Dir::Etc::SourceList", &sources));
-            apt.arg("-o").arg(at("Dir::Etc::SourceParts", &directory.join("parts")));
-            apt.arg("-o").arg(at("Dir::State::Lists", &directory.join("lists")));
-            apt.arg("-o").arg(at("Dir::Cache", &directory.join("cache")));
-            apt.args(["-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root"]);
-            apt
-        };
-        command::run(apt("apt-get").args(["update", "--quiet=2"]))?;
+        let suite = self.suite();
+        let apt = Apt::of(&directory, suite)?;
+        apt.update()?;
         // Since 7.2 the image and the modules come in packages of their own.
         let pattern = format!("^linux-(image|binary)-{}[.][^ ]*cloud-amd64$", self.version());
-        let found = command::output(apt("apt-cache").args(["search", "--names-only", &pattern]))?;
+        let found = command::output(apt.command("apt-cache").args(["search", "--names-only", &pattern]))?;
         let package = found.lines().filter_map(|line| line.split(' ').next()).max_by_key(|name| rank(name));
-        let package = package.with_context(|| format!("{suite} has no cloud kernel {self}"))?;
+        let package = package.with_context(|| format!("{} has no cloud kernel {self}", suite.1))?;
         let modules = package.contains("-binary-").then(|| package.replace("-binary-", "-modules-"));
         for old in files(&directory, |name| name.ends_with(".deb"))? {
             fs::remove_file(old)?;
         }
-        command::run(apt("apt-get").args(["download", "--quiet=2", package]).args(modules))?;
+        let packages: Vec<&str> = std::iter::once(package).chain(modules.as_deref()).collect();
+        apt.download(&packages, &directory)?;
         let tree = directory.join("tree");
         if tree.exists() {
             fs::remove_dir_all(&tree)?;
         }
-        for deb in files(&directory, |name| name.ends_with(".deb"))? {
-            command::run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(&tree))?;
-        }
+        extract(&directory, &tree)?;
         kernel.take_from(&tree)?;
         fs::remove_dir_all(tree)?;
         Ok(kernel)
@@ -144,7 +132,7 @@ impl Kernel {
 }
 
 /// What `--kernel` says.
-pub(super) fn choice(word: &str) -> Result<Vec<Series>, String> {
+pub(crate) fn choice(word: &str) -> Result<Vec<Series>, String> {
     let series = Series::ALL.into_iter().find(|series| series.version() == word);
     match (word, series) {
         ("all", _) => Ok(Series::ALL.to_vec()),
@@ -153,7 +141,16 @@ pub(super) fn choice(word: &str) -> Result<Vec<Series>, String> {
     }
 }
 
-fn files(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+/// Unpacks the packages of a directory.
+pub(super) fn extract(directory: &Path, tree: &Path) -> Result<()> {
+    for deb in files(directory, |name| name.ends_with(".deb"))? {
+        command::run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(tree))?;
+    }
+    Ok(())
+}
+
+/// The files of a directory whose names are wanted.
+pub(super) fn files(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
     Ok(paths.filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy()))).collect())

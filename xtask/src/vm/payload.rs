@@ -19,7 +19,7 @@ const WITH_BOOTS: &str = "shutdown";
 /// The test program that needs the Debian package.
 const WITH_PACKAGE: &str = "package";
 /// Room on the disk, MiB. It is sparse.
-const SIZE: u32 = 1024;
+pub(super) const SIZE: u32 = 1024;
 
 /// What a machine is to do.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ fn has_tests(program: &Path, filter: Option<&str>) -> Result<bool> {
 }
 
 /// Copies the Python files of a directory to the same place in the tree, where the tests look for them.
-fn copy_scripts(directory: &Path, tree: &Path) -> Result<()> {
+pub(super) fn copy_scripts(directory: &Path, tree: &Path) -> Result<()> {
     let there = tree.join(directory.strip_prefix("/").unwrap_or(directory));
     fs::create_dir_all(&there)?;
     let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
@@ -137,7 +137,7 @@ fn copy_scripts(directory: &Path, tree: &Path) -> Result<()> {
 }
 
 /// Copies a program without its debug information.
-fn install(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn install(from: &Path, to: &Path) -> Result<()> {
     command::output(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from)).map(drop)
 }
 

@@ -42,6 +42,8 @@ const PACKAGES: [&str; 27] = [
 ];
 /// What tests of containers need besides: a third of the disk, and a minute more to make.
 const CONTAINERS: [&str; 6] = ["containerd", "crun", "docker.io", "iptables", "podman", "runc"];
+/// What the benchmarks compare with. Most of it is the compiler of BCC.
+const PEERS: [&str; 3] = ["auditd", "bpfcc-tools", "libbpf-tools"];
 /// What only people need.
 const USELESS: [&str; 4] =
     ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
@@ -67,6 +69,7 @@ const SIZE: u32 = 6144;
 pub(super) enum Root {
     Plain,
     Containers,
+    Peers,
 }
 
 impl Root {
@@ -77,12 +80,13 @@ impl Root {
         let kind = match self {
             Self::Plain => "plain",
             Self::Containers => "containers",
+            Self::Peers => "peers",
         };
         let image = directory.join(format!("{release}-{kind}-{}.ext4", recipe(&packages)));
         if image.is_file() {
             return Ok(image);
         }
-        println!("making a Debian {release} with {} packages; it is kept", packages.len());
+        eprintln!("making a Debian {release} with {} packages; it is kept", packages.len());
         let tree = directory.join(format!("{release}-{kind}.tree"));
         if tree.exists() {
             fs::remove_dir_all(&tree)?;
@@ -97,6 +101,7 @@ impl Root {
         let more: &[&str] = match self {
             Self::Plain => &[],
             Self::Containers => &CONTAINERS,
+            Self::Peers => &PEERS,
         };
         PACKAGES.iter().chain(more).copied().collect()
     }
