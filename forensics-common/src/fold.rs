@@ -1,4 +1,5 @@
-/// Identical signals are reported once in this time and counted in between, nanoseconds.
+/// Identical signals are reported once in this time and counted in between, nanoseconds; the time of a suspended machine does
+/// not count.
 pub const FOLD_WINDOW_NS: u64 = 1_000_000_000;
 
 /// What makes two signals identical.
@@ -33,10 +34,13 @@ const _: () = assert!(size_of::<FoldKey>() == 32);
 pub struct FoldValue {
     /// When one of them was last reported, `CLOCK_BOOTTIME` nanoseconds.
     pub reported_ns: u64,
-    /// When the last one came, `CLOCK_BOOTTIME` nanoseconds.
+    /// The same moment by `CLOCK_MONOTONIC`, which the kernel reads in half the time.
+    pub reported_awake_ns: u64,
+    /// When the last one came, `CLOCK_BOOTTIME` nanoseconds. It is told by how long after the reported one that was, so a machine
+    /// that was suspended between the two makes it too early.
     pub last_ns: u64,
     /// How many came and were not reported, ever.
     pub folded: u64,
 }
 
-const _: () = assert!(size_of::<FoldValue>() == 24);
+const _: () = assert!(size_of::<FoldValue>() == 32);

@@ -10,9 +10,10 @@
 
 use aya_ebpf::{
     EbpfContext,
+    bindings::task_struct,
     helpers::generated::{
         bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_stack,
-        bpf_ktime_get_boot_ns, bpf_task_pt_regs,
+        bpf_ktime_get_boot_ns, bpf_ktime_get_ns, bpf_task_pt_regs,
     },
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
@@ -98,9 +99,7 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
         return;
     }
     // What the kernel sends is nobody's.
-    if generated.info != SEND_SIG_PRIV {
-        reach::count(generated.signal, bit);
-    }
+    let current = if generated.info != SEND_SIG_PRIV { reach::count(generated.signal, bit) } else { None };
     let Ok(tgid) = target_tgid() else { return };
     let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
@@ -122,44 +121,47 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
     let code = code_of(generated.info);
     // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
     // kernel's own, and who was running has no part in it.
-    let (sender_start_ns, sender, syscall) = if code <= SI_USER {
-        // SAFETY: the helper takes nothing.
-        let sender = unsafe { bpf_get_current_pid_tgid() };
-        let (start, syscall) = start_and_syscall();
-        (start.unwrap_or(0), sender, syscall.unwrap_or(0))
-    } else {
-        (0, 0, 0)
-    };
+    let sender = if code <= SI_USER { running(current) } else { Sender::KERNEL };
     let key = FoldKey {
-        sender_start_ns,
-        sender,
+        sender_start_ns: sender.start_ns,
+        sender: sender.ids,
         target_tgid: tgid,
         code,
-        syscall,
+        syscall: sender.syscall,
         signal: generated.signal as u8,
         result: generated.result as u8,
         group: generated.group as u8,
         reserved: 0,
     };
-    // SAFETY: the helper takes nothing.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: the helper takes nothing. The other clock, of which records tell, takes twice as long.
+    let awake = unsafe { bpf_ktime_get_ns() };
     let mut flags = 0;
     let mut folded = 0;
-    match FOLDS.get_ptr_mut(key) {
+    let known = FOLDS.get_ptr_mut(key);
+    if let Some(value) = known {
+        // SAFETY: a value of a preallocated map. Only the count is shared between CPUs.
+        let value = unsafe { &mut *value };
+        let since = awake.wrapping_sub(value.reported_awake_ns);
+        if since < FOLD_WINDOW_NS {
+            value.last_ns = value.reported_ns + since;
+            // SAFETY: as above.
+            unsafe { atomic::add(&raw mut value.folded, 1) };
+            return;
+        }
+    }
+    // SAFETY: the helper takes nothing.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    match known {
         Some(value) => {
-            // SAFETY: a value of a preallocated map. Only the count is shared between CPUs.
+            // SAFETY: as above.
             let value = unsafe { &mut *value };
             value.last_ns = now;
-            if now.wrapping_sub(value.reported_ns) < FOLD_WINDOW_NS {
-                // SAFETY: as above.
-                unsafe { atomic::add(&raw mut value.folded, 1) };
-                return;
-            }
             value.reported_ns = now;
+            value.reported_awake_ns = awake;
             folded = value.folded;
         }
         None => {
-            let value = FoldValue { reported_ns: now, last_ns: now, folded: 0 };
+            let value = FoldValue { reported_ns: now, reported_awake_ns: awake, last_ns: now, folded: 0 };
             if FOLDS.insert(key, value, 0).is_err() {
                 flags |= signal_flags::NOT_FOLDED;
             }
@@ -209,22 +211,50 @@ fn has_handler(task: u64, signal: u32) -> bool {
     field::<u64>(at, offset!(sighand_handler)).is_ok_and(|handler| handler > SIG_IGN)
 }
 
-/// When the running thread started, and the number of the system call that it is in. They are needed for every signal
-/// at a target, so they are plain loads where the kernel knows the types.
+/// Who sends, as far as it makes signals identical.
+struct Sender {
+    /// When the thread started.
+    start_ns: u64,
+    /// Process id in the upper half, thread id in the lower.
+    ids: u64,
+    /// Number of the system call that it is in.
+    syscall: u32,
+}
+
+impl Sender {
+    const KERNEL: Self = Self { start_ns: 0, ids: 0, syscall: 0 };
+}
+
+/// The running thread. It is needed for every signal at a target, so that it is read by plain loads where the kernel knows the
+/// types: each call of a helper costs as much as ten of them. `current` is it, for those who have asked already.
 #[inline(always)]
-fn start_and_syscall() -> (Result<u64, Unreadable>, Result<u32, Unreadable>) {
+fn running(current: Option<*mut task_struct>) -> Sender {
     if have_task_pt_regs() {
-        // SAFETY: the helpers return typed pointers to the running task and to its registers; the first member is
-        // a `u64`, the second has at least the size of an `int`.
+        // SAFETY: the helpers return typed pointers to the running task and to its registers; the members are a `u64` and
+        // three of at least the size of an `int`.
         return unsafe {
-            let current = bpf_get_current_task_btf();
+            let current = match current {
+                Some(current) => current,
+                None => bpf_get_current_task_btf(),
+            };
+            let task = current as *const u8;
+            let tgid = typed::<u32>(task, offset!(task_tgid)).unwrap_or(0);
+            let tid = typed::<u32>(task, offset!(task_pid)).unwrap_or(0);
             let regs = bpf_task_pt_regs(current) as *const u8;
-            (typed(current.cast(), offset!(task_start)), typed(regs, offset!(regs_syscall)))
+            Sender {
+                start_ns: typed(task, offset!(task_start)).unwrap_or(0),
+                ids: u64::from(tgid) << 32 | u64::from(tid),
+                syscall: typed(regs, offset!(regs_syscall)).unwrap_or(0),
+            }
         };
     }
-    // SAFETY: the helper takes nothing.
-    let current = unsafe { bpf_get_current_task() };
-    (field(current, offset!(task_start)), field(registers::of_user(current), offset!(regs_syscall)))
+    // SAFETY: the helpers take nothing.
+    let (current, ids) = unsafe { (bpf_get_current_task(), bpf_get_current_pid_tgid()) };
+    Sender {
+        start_ns: field(current, offset!(task_start)).unwrap_or(0),
+        ids,
+        syscall: field(registers::of_user(current), offset!(regs_syscall)).unwrap_or(0),
+    }
 }
 
 /// Everything else of the record.
