@@ -52,6 +52,10 @@ impl Environ {
             // Finds the NUL a word at a time, where a closure would look at each byte. The last entry may be cut off.
             let entry = CStr::from_bytes_until_nul(rest).map_or(rest, CStr::to_bytes);
             rest = rest.get(entry.len() + 1..).unwrap_or_default();
+            // Most entries begin otherwise, which is seen without a call.
+            if !matches!(entry.first(), Some(b'B' | b'C' | b'H' | b'I' | b'J' | b'R')) {
+                continue;
+            }
             if let Some(value) = entry.strip_prefix(b"INVOCATION_ID=") {
                 environ.invocation_id.get_or_insert_with(|| lossy(value));
             } else if let Some(value) = entry.strip_prefix(b"JOURNAL_STREAM=") {
@@ -73,10 +77,6 @@ impl Environ {
 
 /// The name of an entry that is one of [`JOB_COOKIES`] and has a value.
 fn job_cookie(entry: &[u8]) -> Option<&'static str> {
-    // Most entries begin otherwise.
-    if !matches!(entry.first(), Some(b'B' | b'C' | b'H' | b'J' | b'R')) {
-        return None;
-    }
     let value = |name: &str| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
     JOB_COOKIES.into_iter().find(|name| value(name).is_some_and(|value| !value.is_empty()))
 }

@@ -34,25 +34,31 @@ const MAX_PASSES: usize = 8;
 pub fn redact(argv: &[String]) -> Vec<String> {
     let pass = |argv: &Vec<String>| {
         let mut scan = Scan::new(0);
-        argv.iter().map(|argument| replace(argument, scan.word(argument))).collect()
+        let found: Vec<_> = argv.iter().map(|argument| scan.word(argument)).collect();
+        // Most command lines hold no secret, and are not written anew.
+        let any = found.iter().any(|ranges| !ranges.is_empty());
+        any.then(|| argv.iter().zip(found).map(|(argument, ranges)| replace(argument, ranges)).collect())
     };
     settle(argv.to_vec(), pass).unwrap_or_else(|| vec![REDACTED.to_owned(); argv.len()])
 }
 
 /// Redacts one flat string: a command line as a shell would read it, a marker, a line of a log.
 pub fn redact_text(text: &str) -> String {
-    settle(text.to_owned(), |text| replace(text, secrets(text, 0))).unwrap_or_else(|| REDACTED.to_owned())
+    let pass = |text: &String| {
+        let found = secrets(text, 0);
+        (!found.is_empty()).then(|| replace(text, found))
+    };
+    settle(text.to_owned(), pass).unwrap_or_else(|| REDACTED.to_owned())
 }
 
-/// Repeats a pass until it finds nothing more: with one secret gone, another may stand out. None when that takes
-/// more passes than any sane text needs.
-fn settle<T: PartialEq>(mut text: T, pass: impl Fn(&T) -> T) -> Option<T> {
+/// Repeats a pass until it finds nothing more, or only what stands there already: with one secret gone, another may stand out.
+/// None when that takes more passes than any sane text needs.
+fn settle<T: PartialEq>(mut text: T, pass: impl Fn(&T) -> Option<T>) -> Option<T> {
     for _ in 0..MAX_PASSES {
-        let next = pass(&text);
-        if next == text {
-            return Some(text);
+        match pass(&text) {
+            Some(next) if next != text => text = next,
+            _ => return Some(text),
         }
-        text = next;
     }
     None
 }
