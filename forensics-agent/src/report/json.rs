@@ -39,6 +39,7 @@ struct LossLine {
     ts: f64,
     records: u64,
     total: u64,
+    skipped: u64,
 }
 
 #[derive(Serialize)]
@@ -86,8 +87,8 @@ impl<W: Write> JsonReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        let Loss { ts, records, total } = *loss;
-        self.line(&LossLine { schema: "forensics-agent/loss/1", ts, records, total })
+        let Loss { ts, records, total, skipped } = *loss;
+        self.line(&LossLine { schema: "forensics-agent/loss/1", ts, records, total, skipped })
     }
 
     /// Prints a line of `forensics-agent/loss/1` about an incident that is printed and not stored: `not_stored` has its
@@ -152,10 +153,10 @@ mod tests {
         assert_eq!(signal["signal"], "SIGTERM");
         assert_eq!(signal["sender"]["pid"], 4711);
 
-        let loss = printed(|r| r.loss(&Loss { ts: 1.5, records: 3, total: 7 }));
+        let loss = printed(|r| r.loss(&Loss { ts: 1.5, records: 3, total: 7, skipped: 2 }));
         assert_eq!(
             loss,
-            serde_json::json!({"schema":"forensics-agent/loss/1","ts":1.5,"records":3,"total":7})
+            serde_json::json!({"schema":"forensics-agent/loss/1","ts":1.5,"records":3,"total":7,"skipped":2})
         );
     }
 

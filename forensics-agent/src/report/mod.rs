@@ -49,6 +49,9 @@ pub struct Loss {
     pub records: u64,
     /// Records lost since the agent started.
     pub total: u64,
+    /// Those of the total for which the kernel skipped a program, since it was being run on that CPU already; the others did not
+    /// fit into the ring.
+    pub skipped: u64,
 }
 
 /// Prints records in the form that was asked for, each complete and flushed before the call returns, and writes incidents to

@@ -46,7 +46,7 @@ impl<W: Write> Session<W> {
         let records = total.saturating_sub(self.losses.reported);
         self.losses.reported = total;
         self.note(Note::Lost(total));
-        self.reporter.loss(&Loss { ts: clock::unix_s(), records, total })?;
+        self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped: self.losses.skipped })?;
         let suspects: Vec<ProcessKey> = self
             .targets
             .values()

@@ -67,7 +67,7 @@ fn ascii(json: &str) -> String {
 
 /// The entry of records that were lost.
 pub(super) fn loss(loss: &Loss) -> Vec<u8> {
-    let Loss { ts: _, records, total } = *loss;
+    let Loss { ts: _, records, total, skipped: _ } = *loss;
     let mut entry = Entry::default();
     let message = format!("{records} kernel records were lost ({total} so far); verdicts may be incomplete");
     begin(&mut entry, LOSS_ID, Priority::Warning, &message);

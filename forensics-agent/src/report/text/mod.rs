@@ -115,7 +115,7 @@ impl<W: Write> TextReporter<W> {
     /// # Errors
     /// As the writer.
     pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        let Loss { ts, records, total } = *loss;
+        let Loss { ts, records, total, skipped: _ } = *loss;
         let clock = self.zone.clock(ts);
         let text = format!(
             "{clock}  {records} kernel records were lost ({total} so far); verdicts may be incomplete"

@@ -253,7 +253,7 @@ fn lines_between_the_incidents() {
         .signal(&target, &signal(15, Mechanism::Kill, Some(process(4711, "pkill gate"))))
         .expect("a Vec takes all");
     reporter.signal(&target, &signal(14, Mechanism::Timer, None)).expect("a Vec takes all");
-    reporter.loss(&Loss { ts: 0.0, records: 3, total: 7 }).expect("a Vec takes all");
+    reporter.loss(&Loss { ts: 0.0, records: 3, total: 7, skipped: 0 }).expect("a Vec takes all");
     assert_eq!(
         text(reporter),
         "\
