@@ -1,10 +1,10 @@
 //! The Debian package on a machine of its own: installed, reloaded, upgraded, removed, with the service at work all the time.
 
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use harness::{Machine, Record, Skip, test, wait};
+use harness::{Machine, PATIENCE, Record, Skip, test, wait};
 
 /// What the service may do, in the order of their numbers, see `packaging/forensics-agent.service`.
 const CAPABILITIES: [u8; 7] = [2, 6, 7, 19, 34, 38, 39];
@@ -77,12 +77,17 @@ impl Scene {
         self.expect_kill_explained(name, pid)
     }
 
+    /// The entry about a process that was killed.
+    fn told(&self, pid: u32) -> Result<Record> {
+        let matches = format!("FORENSICS_CAUSE=external-kill FORENSICS_TARGET_PID={pid}");
+        self.machine.until(&format!("journalctl -q --sync; journalctl -q -o json {matches} | grep -q ."))?;
+        Record::parse(&self.sh(&format!("journalctl -q -n 1 -o json {matches}"))?)
+    }
+
     /// The same of a service that runs.
     fn expect_kill_explained(&self, name: &str, pid: u32) -> Result<Record> {
         self.sh(&format!("bash -c 'exec -a phantom bash -c \"kill -9 {pid}; :\"'"))?;
-        let matches = format!("FORENSICS_CAUSE=external-kill FORENSICS_TARGET_PID={pid}");
-        self.machine.until(&format!("journalctl -q --sync; journalctl -q -o json {matches} | grep -q ."))?;
-        let entry = Record::parse(&self.sh(&format!("journalctl -q -n 1 -o json {matches}"))?)?;
+        let entry = self.told(pid)?;
         for (field, value) in [
             ("FORENSICS_INTENT", "deliberate"),
             ("FORENSICS_OUTCOME", "killed"),
@@ -118,6 +123,7 @@ fn from_installation_to_removal() -> Result<()> {
     let programs = loaded_programs()?;
     install(&scene, &package)?;
     explained_reloaded_restarted(&scene)?;
+    killed(&scene)?;
     upgraded(&scene, &package)?;
     wrong_configuration(&scene)?;
     removed(&scene)?;
@@ -169,6 +175,29 @@ fn explained_reloaded_restarted(scene: &Scene) -> Result<()> {
     scene.sh("systemctl restart forensics-agent")?;
     ensure!(scene.main_pid()? != pid, "it was not restarted");
     scene.expect_explained("p-second").map(drop)
+}
+
+/// In its sandbox the service pins its kernel programs, so that what happens while it is dead is told, and its own death too.
+fn killed(scene: &Scene) -> Result<()> {
+    scene.sh("test -d /sys/fs/bpf/forensics-agent")?;
+    let pid = scene.main_pid()?;
+    let victim = scene.machine.service("p-first", &[&main_process("p-first")])?;
+    scene.reload(&watching(&["p-first", "p-second"]))?;
+    // Nobody is there to see the second one, until the manager starts the agent again.
+    scene.sh(&format!("kill -9 {pid}; kill -9 {victim}"))?;
+    let deadline = Instant::now() + PATIENCE;
+    while [0, pid].contains(&scene.main_pid()?) {
+        ensure!(Instant::now() < deadline, "it was not started again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for killed in [victim, pid] {
+        let entry = scene.told(killed)?;
+        entry.expect("FORENSICS_SIGNAL", "SIGKILL")?;
+        entry.expect_part("FORENSICS_CULPRIT_CMDLINE", "kill -9")?;
+    }
+    let complaints = scene.complaints()?;
+    ensure!(!complaints.contains("replaced") && !complaints.contains("pinned"), "it complains: {complaints}");
+    Ok(())
 }
 
 /// The same, called newer. What the administrator has changed stays.

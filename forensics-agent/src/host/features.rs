@@ -7,6 +7,8 @@ use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::kernel::pins;
+
 /// What was found. A field is `None` when the host does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Features {
@@ -26,6 +28,8 @@ pub struct Features {
     pub unprivileged_bpf_disabled: Option<u32>,
     /// `signal:signal_generate` stands in a mounted tracefs.
     pub tracefs: bool,
+    /// A bpf file system is mounted at `/sys/fs/bpf`.
+    pub bpf_fs: bool,
     /// Which cgroup hierarchies are mounted.
     pub cgroup: Cgroup,
     /// The process is in the initial pid namespace, so its pids are the kernel's.
@@ -75,6 +79,7 @@ pub fn read() -> Features {
         tracefs: ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
             .iter()
             .any(|mount| Path::new(mount).join("events/signal/signal_generate/id").exists()),
+        bpf_fs: pins::is_bpf_fs(Path::new("/sys/fs/bpf")).unwrap_or(false),
         cgroup: fs::read("/proc/self/mountinfo")
             .map_or(Cgroup::None, |text| cgroup(&String::from_utf8_lossy(&text))),
         // PROC_PID_INIT_INO, include/linux/proc_ns.h.

@@ -328,6 +328,7 @@ impl<W: Write> Session<W> {
         if let Some(path) = &self.settings.store {
             self.aftermath.look_back(path, self.storage.run(), &self.persist);
         }
+        self.persist.forget();
         memory::trim();
         memory::release_code();
     }

@@ -72,6 +72,9 @@ impl<W: Write> Session<W> {
     pub(super) fn let_go(&mut self, progress: &mut Progress) -> io::Result<()> {
         let targets: Vec<Process> = self.targets.values().cloned().collect();
         for target in targets {
+            if target.pid == std::process::id() {
+                continue;
+            }
             if self.is_wanted(&target) || self.assembler.is_open(target.key()) {
                 // Its children may be followed from now on, or not any more. When it has just ended, its record comes.
                 let _ = match self.members.get(target.key()) {
@@ -91,12 +94,7 @@ impl<W: Write> Session<W> {
     /// True when a selector names a target, or it descends from one that a selector names and children are followed.
     pub(super) fn is_wanted(&self, target: &Process) -> bool {
         let selectors = &self.settings.selectors;
-        let is_itself = target.pid == std::process::id();
-        if selectors.all
-            || is_itself
-            || self.is_named(target.key())
-            || self.members.get(target.key()).is_some()
-        {
+        if selectors.all || self.is_named(target.key()) || self.members.get(target.key()).is_some() {
             return true;
         }
         // As it is now: what is kept of its command line is redacted.

@@ -107,6 +107,24 @@ impl Ring {
         self.taking.sequences.take(position);
     }
 
+    /// Takes every record that is in the ring of an earlier agent, up to a moment.
+    pub(super) fn take_earlier(&mut self, events: &mut RingBuf<MapData>, until_ns: u64) -> Vec<Record> {
+        let mut records = Vec::new();
+        while let Some(item) = events.next() {
+            match records::decode(&item) {
+                Ok((position, record)) if position.boot_ns <= until_ns => {
+                    if let Some(log) = &mut self.taking.log {
+                        log.record(&item);
+                    }
+                    records.push(record);
+                }
+                Ok(_) => {}
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        records
+    }
+
     /// Records that were lost since the programs run.
     pub(super) fn lost(&self) -> u64 {
         // A record that did not fit leaves a gap too, but only once a later one of its kind has come.
@@ -163,19 +181,6 @@ impl Taking {
         }
         batch
     }
-}
-
-/// Takes every record that is in the ring of an earlier agent, up to a moment.
-pub(super) fn take_earlier(ring: &mut RingBuf<MapData>, until_ns: u64) -> Vec<Record> {
-    let mut records = Vec::new();
-    while let Some(item) = ring.next() {
-        match records::decode(&item) {
-            Ok((position, record)) if position.boot_ns <= until_ns => records.push(record),
-            Ok(_) => {}
-            Err(error) => log::warn!("{error}"),
-        }
-    }
-    records
 }
 
 /// What the kernel programs log, when they were asked to.

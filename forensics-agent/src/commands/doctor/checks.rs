@@ -58,6 +58,7 @@ pub(super) fn all(features: &Features, privileges: Privileges) -> Vec<Check> {
         symbols(features),
         memlock(features, privileges),
         jit(features),
+        pinning(features),
         pids(features),
         cgroups(features),
         manager(features),
@@ -203,6 +204,19 @@ fn jit(features: &Features) -> Check {
     }
 }
 
+fn pinning(features: &Features) -> Check {
+    let name = "bpf file system";
+    if features.bpf_fs {
+        return Check::ok(name, "mounted at /sys/fs/bpf");
+    }
+    Check::limited(
+        name,
+        "none at /sys/fs/bpf",
+        "--persist: the kernel programs end with the agent",
+        "mount -t bpf bpf /sys/fs/bpf",
+    )
+}
+
 fn pids(features: &Features) -> Check {
     let name = "pid namespace";
     match features.initial_pid_namespace {
@@ -268,6 +282,7 @@ mod tests {
             kernel_symbols: true,
             initial_pid_namespace: Some(true),
             bpf_jit: Some(1),
+            bpf_fs: true,
             cgroup: Cgroup::V2,
             ..Features::default()
         }
@@ -291,6 +306,7 @@ mod tests {
             ),
             (Features { kernel_symbols: false, ..good() }, ("kernel symbols", Status::Limited)),
             (Features { bpf_jit: Some(0), ..good() }, ("BPF compiler", Status::Limited)),
+            (Features { bpf_fs: false, ..good() }, ("bpf file system", Status::Limited)),
             (Features { initial_pid_namespace: Some(false), ..good() }, ("pid namespace", Status::Limited)),
             (Features { cgroup: Cgroup::V1, ..good() }, ("cgroups", Status::Limited)),
         ] {

@@ -99,7 +99,7 @@ impl Pins {
 
     fn adopt(&self, manifest: &Manifest) -> Result<Kernel, LoadError> {
         let failed = |what: &str, why: &dyn std::fmt::Display| LoadError::Failed {
-            what: format!("going on with {what} in {}", self.directory.display()),
+            what: format!("going on with {what} in {}", self.place().display()),
             reason: why.to_string(),
         };
         let pages = self.open("WATCHED").and_then(Map::from_map_data);
@@ -181,7 +181,7 @@ impl Kernel {
     /// The kernel refuses. Where [`Self::is_attached`] all the same, the agent can go on without pins.
     pub fn pin(&mut self, pins: &Pins, wanted: Wanted<'_>) -> Result<(), LoadError> {
         let failed = |name: &str, why: &dyn std::fmt::Display| LoadError::Failed {
-            what: format!("pinning {name} in {}", pins.directory.display()),
+            what: format!("pinning {name} in {}", pins.place().display()),
             reason: why.to_string(),
         };
         self.attach_to_cgroups()?;

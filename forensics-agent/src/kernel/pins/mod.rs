@@ -8,7 +8,7 @@ mod lock;
 mod manifest;
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +32,10 @@ pub(super) const MAPS: [&str; 10] =
 /// The map of the configuration.
 const CONFIG: &str = ".data";
 const MANIFEST: &str = "manifest";
+/// The directory below the one that is asked for. That one itself may be where a sandbox ends, and cannot be renamed then.
+const CURRENT: &str = "current";
+/// The one of those that are to take its place.
+const NEXT: &str = "next";
 
 /// Why programs cannot be pinned, or what is pinned cannot be removed.
 #[derive(Debug, Error)]
@@ -51,6 +55,12 @@ pub enum PinError {
         path: PathBuf,
         /// The agent.
         pid: u32,
+    },
+    /// Somebody else may have put what is in it there.
+    #[error("{} belongs to another user, or others may write to it", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
     },
     /// The operating system refused.
     #[error("{}: {why}", path.display())]
@@ -87,6 +97,9 @@ impl Removed {
 /// A directory for what is pinned, which no other agent has while this is there.
 #[derive(Debug, Clone)]
 pub struct Pins {
+    /// The directory that was asked for.
+    root: PathBuf,
+    /// Where things are pinned.
     directory: PathBuf,
     _lock: Arc<Lock>,
 }
@@ -95,25 +108,33 @@ impl Pins {
     /// Takes a directory, which need not be there yet.
     ///
     /// # Errors
-    /// It is in no bpf file system, or another agent has it.
+    /// It is in no bpf file system, is not our own, or another agent has it.
     pub fn take(directory: &Path) -> Result<Self, PinError> {
         let parent = directory.parent().unwrap_or(directory);
-        let mount = rustix::fs::statfs(parent)
-            .map_err(|why| PinError::Failed { path: parent.to_owned(), why: why.into() })?;
-        if mount.f_type != BPF_FS {
+        let is_bpf_fs = is_bpf_fs(parent).map_err(|why| PinError::Failed { path: parent.to_owned(), why })?;
+        if !is_bpf_fs {
             return Err(PinError::NoFileSystem { path: parent.to_owned() });
+        }
+        for directory in [directory, &directory.join(CURRENT), &directory.join(NEXT)] {
+            let Ok(metadata) = std::fs::symlink_metadata(directory) else { continue };
+            let is_own = metadata.is_dir()
+                && metadata.uid() == rustix::process::geteuid().as_raw()
+                && metadata.mode() & 0o022 == 0;
+            if !is_own {
+                return Err(PinError::Foreign { path: directory.to_owned() });
+            }
         }
         let path = beside(directory, "lock")?;
         let lock = Lock::take(&path).map_err(|error| match error {
             LockError::Held(pid) => PinError::Held { path: directory.to_owned(), pid },
             LockError::Failed(why) => PinError::Failed { path, why },
         })?;
-        Ok(Self { directory: directory.to_owned(), _lock: Arc::new(lock) })
+        Ok(Self { root: directory.to_owned(), directory: directory.join(CURRENT), _lock: Arc::new(lock) })
     }
 
     /// Where it is.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    pub fn place(&self) -> &Path {
+        &self.root
     }
 
     /// Where the records are kept that were taken off the ring, and not done with.
@@ -121,16 +142,18 @@ impl Pins {
     /// # Errors
     /// The directory has no name.
     pub fn journal(&self) -> Result<PathBuf, PinError> {
-        beside(&self.directory, "records")
+        beside(&self.root, "records")
     }
 
-    /// Removes the records that were kept, and the lock. To be called last.
+    /// Removes the directory that was asked for, the records that were kept, and the lock. To be called last.
     ///
     /// # Errors
     /// A file cannot be removed.
     pub fn forget(&self) -> Result<(), PinError> {
+        // In a sandbox it may be a mount, which stays.
+        let _ = std::fs::remove_dir(&self.root);
         for kind in ["records", "records-new", "lock"] {
-            let path = beside(&self.directory, kind)?;
+            let path = beside(&self.root, kind)?;
             match std::fs::remove_file(&path) {
                 Err(why) if why.kind() != io::ErrorKind::NotFound => {
                     return Err(PinError::Failed { path, why });
@@ -177,9 +200,7 @@ impl Pins {
     /// Where programs are pinned that are to replace those that are here.
     #[must_use]
     pub fn next(&self) -> Self {
-        let mut directory = self.directory.clone().into_os_string();
-        directory.push("-next");
-        Self { directory: directory.into(), ..self.clone() }
+        Self { directory: self.root.join(NEXT), ..self.clone() }
     }
 
     /// Puts those in the place of these, which are detached.
@@ -205,12 +226,15 @@ impl Pins {
     }
 
     fn make(&self) -> Result<(), PinError> {
-        match std::fs::DirBuilder::new().mode(0o700).create(&self.directory) {
-            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => {
-                Err(PinError::Failed { path: self.directory.clone(), why })
+        for directory in [&self.root, &self.directory] {
+            match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(PinError::Failed { path: directory.clone(), why });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn map(&self, name: &str) -> PathBuf {
@@ -229,6 +253,14 @@ impl Pins {
     fn manifest(&self) -> PathBuf {
         self.directory.join(MANIFEST)
     }
+}
+
+/// True for a directory in a bpf file system.
+///
+/// # Errors
+/// As `statfs(2)`.
+pub fn is_bpf_fs(directory: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statfs(directory)?.f_type == BPF_FS)
 }
 
 fn is_ours(name: &str) -> bool {

@@ -212,3 +212,99 @@ fn still_of_use(entries: Vec<Entry>, alive: &HashMap<u32, ProcessKey>, now: u64)
     kept.retain(|entry| !matches!(entry, Entry::Note(Note::Told { id, .. }) if !closing.contains(id)));
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use forensics_common::{ExitRecord, Header, SignalRecord, TaskInfo};
+
+    use super::*;
+
+    const NOW: u64 = 1_000 * KEEP_NS;
+    const OLD: u64 = NOW - 20 * KEEP_NS;
+
+    fn key(pid: u32) -> ProcessKey {
+        ProcessKey { pid, start_boot_ns: 1 }
+    }
+
+    /// A record of a kind at a moment, about a process.
+    fn record(kind: Kind, boot_ns: u64, pid: u32) -> Entry {
+        let mut bytes = vec![0; 512];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(core::mem::offset_of!(Header, kind), &(kind as u32).to_ne_bytes());
+        put(core::mem::offset_of!(Header, boot_ns), &boot_ns.to_ne_bytes());
+        let task = match kind {
+            Kind::Signal => core::mem::offset_of!(SignalRecord, target),
+            _ => core::mem::offset_of!(ExitRecord, task),
+        };
+        put(task + core::mem::offset_of!(TaskInfo, tgid), &pid.to_ne_bytes());
+        put(task + core::mem::offset_of!(TaskInfo, start_boot_ns), &1u64.to_ne_bytes());
+        Entry::Record(bytes)
+    }
+
+    fn target(pid: u32) -> Entry {
+        let process = Box::new(Process { pid, start_boot_ns: 1, ..Process::default() });
+        Entry::Note(Note::Target { process, standing: None })
+    }
+
+    fn closing(pid: u32, id: &str) -> Entry {
+        Entry::Note(Note::Closing { key: key(pid), id: id.to_owned(), survived: false })
+    }
+
+    fn told(id: &str, boot_ns: u64) -> Entry {
+        Entry::Note(Note::Told { id: id.to_owned(), boot_ns, dropped: false })
+    }
+
+    fn kept(entries: &[Entry], alive: &[u32]) -> Vec<Entry> {
+        let alive = alive.iter().map(|&pid| (pid, key(pid))).collect();
+        still_of_use(entries.to_vec(), &alive, NOW)
+    }
+
+    #[test]
+    fn what_a_target_received_is_kept_as_long_as_it_is_alive() {
+        let entries = [target(7), record(Kind::Signal, OLD, 7), record(Kind::Exit, OLD, 8)];
+        assert_eq!(kept(&entries, &[7]), entries[1..2], "who it is is written anew");
+        assert_eq!(kept(&entries, &[]), []);
+        let many = vec![record(Kind::Signal, OLD, 7); MAX_SIGNALS + 5];
+        assert_eq!(kept(&many, &[7]).len(), MAX_SIGNALS);
+    }
+
+    #[test]
+    fn what_is_not_told_and_stored_is_kept_whole() {
+        let life = [target(7), record(Kind::Signal, OLD, 7), record(Kind::Exit, OLD, 7), closing(7, "x")];
+        assert_eq!(kept(&life, &[]), life);
+        let lately = [&life[..], &[told("x", NOW - KEEP_NS / 2)]].concat();
+        assert_eq!(kept(&lately, &[]), lately, "the disk may be slow");
+        let done = [&life[..], &[told("x", OLD)]].concat();
+        assert_eq!(kept(&done, &[]), []);
+    }
+
+    #[test]
+    fn the_last_seconds_are_kept_and_requests_longer() {
+        let recent = [record(Kind::Exec, NOW - 1, 9), record(Kind::Exit, NOW - 1, 9)];
+        assert_eq!(kept(&recent, &[]), recent);
+        let requests = [record(Kind::Request, NOW - KEEP_REQUEST_NS, 0), record(Kind::Exec, OLD, 0)];
+        assert_eq!(kept(&requests, &[]), requests[..1]);
+    }
+
+    #[test]
+    fn a_log_goes_on_where_the_last_agent_left_it() {
+        let path = std::env::temp_dir().join(format!("forensics-log-{}.records", std::process::id()));
+        let (mut log, entries) = Log::open(&path).unwrap();
+        assert_eq!(entries, []);
+        let begin = Begin { ring: 5, ..Begin::default() };
+        log.begin(begin.clone());
+        log.record(&[1, 2, 3]);
+        // As a process that is killed while it writes.
+        File::options().append(true).open(&path).unwrap().write_all(&[9, 0, 0]).unwrap();
+        let (mut log, entries) = Log::open(&path).unwrap();
+        assert_eq!(entries, [Entry::Note(Note::Begin(begin)), Entry::Record(vec![1, 2, 3])]);
+        log.record(&[4]);
+        let Entry::Note(Note::Target { process, .. }) = target(7) else { panic!("no target") };
+        log.compact(Begin { ring: 6, ..Begin::default() }, std::iter::once((&*process, None)));
+        log.record(&[5]);
+        let (_, entries) = Log::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let begin = Entry::Note(Note::Begin(Begin { ring: 6, ..Begin::default() }));
+        assert_eq!(entries, [begin, target(7), Entry::Record(vec![5])], "what is no record is of no use");
+    }
+}

@@ -79,7 +79,7 @@ impl Persist {
                 let lost = if earlier.ring.is_some() { "" } else { ", and what they recorded is lost" };
                 ::log::warn!(
                     "the programs in {} are replaced{lost}: {}",
-                    pins.directory().display(),
+                    pins.place().display(),
                     earlier.why
                 );
                 self.earlier = Some(earlier);
@@ -199,6 +199,21 @@ impl Persist {
     /// The id under which an earlier agent closed an incident that closes now.
     pub(super) fn id(&mut self, key: ProcessKey) -> Option<String> {
         self.ids.get_mut(&in_ticks(key))?.pop_front()
+    }
+
+    /// That id is used, or of no use.
+    pub(super) fn forget_id(&mut self, key: ProcessKey, id: &str) {
+        if let Some(ids) = self.ids.get_mut(&in_ticks(key)) {
+            ids.retain(|kept| kept != id);
+        }
+    }
+
+    /// Lets go of all that is known of an earlier agent.
+    pub(super) fn forget(&mut self) {
+        self.identities = HashMap::new();
+        self.ids = HashMap::new();
+        self.told = HashSet::new();
+        self.open = HashMap::new();
     }
 
     /// True for an incident that an earlier agent told of.

@@ -15,7 +15,7 @@ use crate::host::{clock, proc};
 use crate::kernel::pins::Pins;
 use crate::kernel::records;
 use crate::session::members::Standing;
-use crate::session::ring::take_earlier;
+use crate::session::ring::ring_full;
 use crate::session::{Progress, Session};
 
 /// How long a program that is being detached may still be running on another CPU.
@@ -99,9 +99,12 @@ impl<W: Write> Session<W> {
                 }
             },
             Entry::Note(Note::Target { process, standing }) => self.restore(*process, standing, progress),
-            Entry::Note(Note::Closing { key, survived: true, .. }) => {
+            Entry::Note(Note::Closing { key, id, survived: true }) => {
                 let outputs = self.assembler.survive(clock::boot_ns(), key);
-                self.handle(outputs, progress)
+                self.handle(outputs, progress)?;
+                // When what led to it is not known any more, the id is not that of its end.
+                self.persist.forget_id(key, &id);
+                Ok(())
             }
             Entry::Note(Note::Begin(_) | Note::Closing { .. } | Note::Told { .. } | Note::Lost(_)) => Ok(()),
         }
@@ -143,7 +146,7 @@ impl<W: Write> Session<W> {
         };
         let mut ring = earlier.ring;
         if let Some((events, _)) = &mut ring {
-            let records = take_earlier(events, u64::MAX);
+            let records = self.ring.take_earlier(events, u64::MAX);
             self.take_records(records, progress)?;
         }
         let now = clock::boot_ns();
@@ -153,9 +156,9 @@ impl<W: Write> Session<W> {
         }
         if let Some((mut events, counters)) = ring {
             std::thread::sleep(LAST_RUNS);
-            let records = take_earlier(&mut events, now);
+            let records = self.ring.take_earlier(&mut events, now);
             self.take_records(records, progress)?;
-            let lost = crate::session::ring::ring_full(&counters);
+            let lost = ring_full(&counters);
             if lost > 0 {
                 log::warn!("{lost} records did not fit into the ring of the programs that were replaced");
             }
@@ -188,8 +191,13 @@ impl<W: Write> Session<W> {
         if !self.persist.is_on() {
             return;
         }
-        if let Err(why) = self.watch_among(std::process::id(), &mut proc::Forebears::default()) {
-            log::warn!("the agent does not watch itself: {why}");
+        // As an ancestor of targets is watched: whom it runs to ask somebody is nobody's concern.
+        let own = proc::read_key(std::process::id());
+        let watched = own.is_some_and(|own| self.watched.insert_aside(own).is_ok());
+        match self.enricher.processes.read(std::process::id()) {
+            // Nothing that makes an incident can have happened to it yet.
+            Ok(process) if watched => drop(self.add(process, &mut Progress::default())),
+            _ => log::warn!("the agent does not watch itself"),
         }
     }
 
