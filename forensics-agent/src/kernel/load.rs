@@ -4,23 +4,20 @@ use std::time::{Duration, Instant};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    maps::Array,
     programs::{BtfTracePoint, Program, ProgramError, RawTracePoint, links::FdLink},
 };
-use forensics_common::{CgroupKey, Config, ExecEntry, FoldKey, FoldValue, Reach, Target, TaskKey};
+use forensics_common::Config;
 
 use super::{
-    beside::beside,
-    load_error::describe_object,
-    pins::Adopted,
-    requests::RequestHook,
-    types::types_for_aya,
-    watch_pages::{self, WatchPages},
+    beside::beside, load_error::describe_object, pins::Adopted, requests::RequestHook, types::types_for_aya,
+    watch_pages,
 };
 use crate::{host::clock, huge_pages::HugePages, memory};
 
 pub use super::hook::Hook;
 pub use super::load_error::LoadError;
+pub use super::maps::Maps;
 pub use super::types::{KernelTypes, VMLINUX_BTF};
 
 /// The stripped kernel object. It is committed, so that a build needs only stable Rust; `cargo xtask ebpf`
@@ -78,28 +75,6 @@ pub(super) enum Programs {
     Own(Box<Ebpf>),
     /// An earlier one did, and pinned them.
     Adopted(Box<Adopted>),
-}
-
-/// The maps, taken out of the object once the programs run.
-pub struct Maps {
-    /// Records.
-    pub events: RingBuf<MapData>,
-    /// The watched processes.
-    pub targets: HashMap<MapData, u32, Target>,
-    /// Who may be among them.
-    pub watched: WatchPages,
-    /// The cgroups whose processes are among them.
-    pub cgroups: HashMap<MapData, CgroupKey, u32>,
-    /// Counts of identical signals.
-    pub folds: HashMap<MapData, FoldKey, FoldValue>,
-    /// How many signals each sender made.
-    pub reaches: Array<MapData, Reach>,
-    /// What each process executed last.
-    pub ledger: HashMap<MapData, TaskKey, ExecEntry>,
-    /// From each process to its maker.
-    pub lineage: HashMap<MapData, TaskKey, TaskKey>,
-    /// Counters of the programs.
-    pub counters: PerCpuArray<MapData, u64>,
 }
 
 impl Kernel {
@@ -237,52 +212,12 @@ impl Kernel {
         self.since_ns
     }
 
-    /// Takes the agent's ends of the maps; they can be taken once.
-    ///
-    /// # Errors
-    ///
-    /// The object lacks a map, or it was taken before.
-    pub fn take_maps(&mut self) -> Result<Maps, LoadError> {
-        if let Programs::Adopted(adopted) = &mut self.programs {
-            return adopted.maps.take().ok_or_else(|| LoadError::Failed {
-                what: "opening the maps that are pinned".to_owned(),
-                reason: "they were taken before".to_owned(),
-            });
-        }
-        Ok(Maps {
-            events: self.take("EVENTS")?,
-            targets: self.take("TARGETS")?,
-            watched: self.watch_pages()?,
-            cgroups: self.take("CGROUPS")?,
-            folds: self.take("FOLDS")?,
-            reaches: self.take("REACHES")?,
-            ledger: self.take("LEDGER")?,
-            lineage: self.take("LINEAGE")?,
-            counters: self.take("COUNTERS")?,
-        })
-    }
-
-    fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(&mut self, name: &str) -> Result<M, LoadError> {
-        let failed = |reason: String| LoadError::Failed { what: format!("opening the map {name}"), reason };
-        let map = self.own().and_then(|ebpf| ebpf.take_map(name));
-        let map = map.ok_or_else(|| failed("the object has no such map".to_owned()))?;
-        M::try_from(map).map_err(|error| failed(error.to_string()))
-    }
-
     /// The object, where this agent loaded it.
     pub(super) fn own(&mut self) -> Option<&mut Ebpf> {
         match &mut self.programs {
             Programs::Own(ebpf) => Some(ebpf),
             Programs::Adopted(_) => None,
         }
-    }
-
-    fn watch_pages(&mut self) -> Result<WatchPages, LoadError> {
-        let failed =
-            |reason: String| LoadError::Failed { what: "mapping the map WATCHED".to_owned(), reason };
-        let map = self.own().and_then(|ebpf| ebpf.map("WATCHED"));
-        let map = map.ok_or_else(|| failed("the object has no such map".to_owned()))?;
-        WatchPages::open(map).map_err(|error| failed(error.to_string()))
     }
 
     pub(super) fn attach_raw(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {

@@ -8,6 +8,7 @@ mod hook;
 pub mod kallsyms;
 pub mod load;
 mod load_error;
+mod maps;
 pub mod mechanism;
 mod offsets;
 pub mod pins;
