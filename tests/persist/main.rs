@@ -1,6 +1,7 @@
 //! What outlives the agent: it is killed, replaced, stopped, and nothing is forgotten.
 
 mod many;
+mod members;
 mod replaced;
 mod scene;
 
@@ -13,6 +14,7 @@ use harness::{Agent, PATIENCE, Victim, WorkDir, agent_program, needs_python, nee
 use libc::{SIGKILL, SIGTERM};
 
 use many::a_hundred_deaths_around_a_hundred_of_the_agent;
+use members::members_that_came_and_went_meanwhile;
 use replaced::{
     another_build_takes_over, records_of_another_version_are_not_read, the_remains_of_a_start_are_cleared,
 };
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
             "a_hundred_deaths_around_a_hundred_of_the_agent",
             a_hundred_deaths_around_a_hundred_of_the_agent,
         ),
+        test("members_that_came_and_went_meanwhile", members_that_came_and_went_meanwhile),
         test("another_build_takes_over", another_build_takes_over),
         test("records_of_another_version_are_not_read", records_of_another_version_are_not_read),
         test("the_remains_of_a_start_are_cleared", the_remains_of_a_start_are_cleared),
