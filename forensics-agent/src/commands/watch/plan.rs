@@ -58,9 +58,10 @@ impl Plan {
             // With --once, the incident that is waited for is one to come.
             ledger: !args.once,
             socket: args.socket.path(),
-            persist: args.persist.clone().or_else(|| config.persist.then(|| pins::DEFAULT_DIRECTORY.into())),
+            persist: args.persist.clone(),
         };
-        check_persist(&settings)?;
+        let by_config = config.persist && args.persist.is_none() && !args.once;
+        let settings = persisting(settings, by_config)?;
         Ok(Self {
             settings,
             journald: config.journald,
@@ -96,21 +97,24 @@ impl Plan {
     }
 }
 
-/// What outlives the agent needs a place for what the agent knows.
-fn check_persist(settings: &Settings) -> Result<(), Failure> {
-    if settings.persist.is_none() {
-        return Ok(());
-    }
-    let why = if settings.store.is_none() {
-        "--persist needs a store, and there is none with --store none"
+/// Whether the kernel programs can outlive the agent, where that is wanted: by the configuration, which gives way, or by name.
+fn persisting(mut settings: Settings, by_config: bool) -> Result<Settings, Failure> {
+    let why_not = if settings.store.is_none() {
+        Some("what is to persist needs a store, and there is none with --store none")
     } else if settings.instigator == Mode::Syscalls {
-        "--persist cannot keep tracepoints of system calls: with --instigator syscalls it does not apply"
+        Some("tracepoints of system calls (--instigator syscalls) cannot persist")
     } else if settings.ebpf_log != log::LevelFilter::Off {
-        "--persist does not go with --ebpf-log: nobody would read it when the agent is gone"
+        Some("--ebpf-log does not go with --persist: nobody would read it when the agent is gone")
     } else {
-        return Ok(());
+        None
     };
-    Err(Failure::usage(why))
+    match why_not {
+        Some(why) if settings.persist.is_some() => return Err(Failure::usage(why)),
+        Some(why) if by_config => log::warn!("{why}; the kernel programs of this agent end with it"),
+        None if by_config => settings.persist = Some(pins::DEFAULT_DIRECTORY.into()),
+        _ => {}
+    }
+    Ok(settings)
 }
 
 /// Whether cgroups can be watched, and those that are named can be there.
