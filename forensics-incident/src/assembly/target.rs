@@ -130,7 +130,8 @@ impl Target {
         let ts = unix(ending.boot_ns);
         let since_ns = match (&self.request, ending.kind) {
             (Some(request), OutcomeKind::Survived) => request.boot_ns,
-            (Some(_), _) => self.since_ns,
+            // What came that long before the request has had its time to be answered.
+            (Some(request), _) => self.since_ns.max(request.boot_ns.saturating_sub(config.survive_after_ns)),
             // What opened no window explains no more than the window would have.
             (None, _) => self.since_ns.max(ending.boot_ns.saturating_sub(config.survive_after_ns)),
         };

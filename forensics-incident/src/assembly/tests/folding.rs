@@ -68,3 +68,34 @@ fn without_names_a_bounded_number_of_targets_is_kept() {
     assert!(drive.assembler.targets.contains_key(&asked.key()), "an open request stays longest");
     assert!(!drive.assembler.targets.contains_key(&process(2000, "x").key()));
 }
+
+/// The same sender, hours later: what is told of the second act must not be that of the first.
+#[test]
+fn identical_signals_of_different_acts_stand_apart() {
+    let mut drive = Drive::watching(&nginx());
+    let asked = |at: f64, by: u32| {
+        let relayed = Some(Box::new(kill(at - 0.001, SIGTERM, process(by, "kill 1"))));
+        Signal { relayed, ..kill(at, SIGTERM, systemd()) }
+    };
+    drive.record(&nginx(), 7, 0, asked(100.0, 501));
+    drive.record(&nginx(), 7, 2, asked(101.0, 502));
+    drive.record(&nginx(), 7, 1, asked(9000.0, 503));
+    drive.record(&nginx(), 7, 0, asked(20_000.0, 504));
+    let closed = closed(drive.exit_with(
+        &nginx(),
+        20_000.5,
+        0,
+        Some(7),
+        vec![Fold { fold_id: 7, count: 0, last_boot_ns: 0 }],
+    ));
+    let stands: Vec<(u64, u32)> = closed
+        .signals
+        .iter()
+        .map(|one| {
+            (one.repeated, one.relayed.as_ref().and_then(|by| by.sender.as_ref()).map_or(0, |by| by.pid))
+        })
+        .collect();
+    assert_eq!(stands, [(5, 501), (0, 504)], "the first counts all in between");
+    assert_eq!((closed.decisive, closed.lost.records), (Some(1), 0));
+    assert!(near(closed.outcome.after_s, 0.5), "{:?}", closed.outcome.after_s);
+}
