@@ -6,12 +6,20 @@ use std::path::{Path, PathBuf};
 use super::unit::{Scope, UnitPath};
 
 /// Where the system's manager looks, in its order (systemd.unit(5), "Unit File Load Path").
-const OF_SYSTEM: [&str; 5] = [
+const OF_SYSTEM: [&str; 13] = [
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
     "/run/systemd/system",
+    "/run/systemd/system.attached",
+    "/run/systemd/generator",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+    "/run/systemd/generator.late",
 ];
 /// Where those of users look after their own directories.
 const OF_USERS: [&str; 4] =

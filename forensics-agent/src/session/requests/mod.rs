@@ -20,7 +20,7 @@ use crate::{
     request::{Mode, Socket, Wish, of_bytes},
 };
 use dropped::Dropped;
-use names::Names;
+use names::{Aliases, Names};
 
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
@@ -52,6 +52,7 @@ pub(super) struct Requests {
     /// By pid of the target: those that concerned it when a manager signalled it.
     noted: HashMap<u32, Vec<Arc<Request>>>,
     dropped: Dropped,
+    aliases: Aliases,
 }
 
 impl Requests {
@@ -67,6 +68,7 @@ impl Requests {
             origins: VecDeque::new(),
             noted: HashMap::new(),
             dropped: Dropped::default(),
+            aliases: Aliases::default(),
         }
     }
 
@@ -181,6 +183,7 @@ impl Requests {
             self.origins.push_back(request);
             return;
         }
+        self.aliases.learn(&request);
         // One that asks without end must not crowd out the others.
         let same = |kept: &Arc<Request>| kept.process.key() == request.process.key();
         if self.kept.iter().filter(|kept| same(kept)).count() >= MAX_OF_ONE {
@@ -198,7 +201,7 @@ impl Requests {
         if self.kept.is_empty() {
             return;
         }
-        let found = self.concerning(target, signal, &Names::of(target));
+        let found = self.concerning(target, signal, &Names::of(target, &self.aliases));
         if found.is_empty() {
             return;
         }
@@ -224,10 +227,10 @@ impl Requests {
         let mut found: Vec<Arc<Request>> = Vec::new();
         for request in self.kept.iter().rev() {
             // To a process that was not there yet nobody can have wished anything.
-            let after_start = request.boot_ns >= target.start_boot_ns;
-            let Some(concerns) = names.concern(request, sender).filter(|_| after_start) else {
+            if request.boot_ns < target.start_boot_ns {
                 continue;
-            };
+            }
+            let Some(concerns) = names.concern(request, sender) else { continue };
             if concerns == Concern::Elsewhere {
                 elsewhere += 1;
                 if elsewhere > MAX_ELSEWHERE || request.boot_ns.saturating_add(ELSEWHERE_NS) < signal.boot_ns
@@ -246,7 +249,7 @@ impl Requests {
 
     /// What was seen to be asked of those who sent the signals of an incident, as far as it may concern the target.
     pub(super) fn seen_of(&self, facts: &Facts) -> Vec<Request> {
-        let names = Names::of(&facts.target);
+        let names = Names::of(&facts.target, &self.aliases);
         let mut found = self.noted.get(&facts.target.pid).cloned().unwrap_or_default();
         let known = facts.requests.iter().filter(|known| known.seen && known.concerns != Concern::Origin);
         found.extend(known.cloned().map(Arc::new));
@@ -276,20 +279,23 @@ impl Requests {
         facts.lost.requests = signals.map(|signal| self.dropped.near(signal.boot_ns)).max().unwrap_or(0);
         let mut requests = self.seen_of(facts);
         self.noted.remove(&facts.target.pid);
-        let names = Names::of(&facts.target);
         let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
         if !requests.iter().any(|request| explains(request, request.concerns)) {
             let before = self.hook.map_or(u64::MAX, |_| self.since_ns);
-            for ordered in infer::orders(facts, processes, before) {
-                let request = Request {
+            let ordered: Vec<Request> = infer::orders(facts, processes, before)
+                .into_iter()
+                .map(|ordered| Request {
                     of_user: ordered.of_user,
                     seen: false,
                     ..self.request(ordered.boot_ns, ordered.process, ordered.wish)
-                };
-                if let Some(concerns) = names.concern_of_senders(&request, facts) {
-                    requests.push(Request { concerns, ..request });
-                }
-            }
+                })
+                .collect();
+            ordered.iter().for_each(|request| self.aliases.learn(request));
+            let names = Names::of(&facts.target, &self.aliases);
+            requests.extend(ordered.into_iter().filter_map(|request| {
+                let concerns = names.concern_of_senders(&request, facts)?;
+                Some(Request { concerns, ..request })
+            }));
         }
         requests.extend(self.origins_of(&requests));
         requests.sort_by_key(|request| request.boot_ns);

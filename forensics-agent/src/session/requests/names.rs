@@ -1,5 +1,6 @@
 //! Other names by which a target may be asked for: those of its container, and aliases of its unit.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 
 use forensics_incident::{
@@ -9,16 +10,43 @@ use forensics_incident::{
 
 use crate::host::systemd::{alias::canonical, unit::Scope};
 
+/// Names that are remembered.
+const MAX_ALIASES: usize = 512;
+
 /// What else a target is called.
 pub(super) struct Names<'a> {
     target: &'a Process,
     of_container: Vec<String>,
+    aliases: &'a Aliases,
+}
+
+/// Under which names the system's manager runs the units that were asked for, looked up once for each.
+#[derive(Default)]
+pub(super) struct Aliases(HashMap<String, String>);
+
+impl Aliases {
+    /// Looks up the unit that a request names. A user's own files decide about the user's units, and are not looked at.
+    pub(super) fn learn(&mut self, request: &Request) {
+        let Some(name) = request.object.as_ref().filter(|_| request.of_user.is_none()) else { return };
+        if request.recipient != Recipient::Systemd || self.0.contains_key(name) {
+            return;
+        }
+        if self.0.len() >= MAX_ALIASES {
+            self.0.clear();
+        }
+        self.0.insert(name.clone(), canonical(name, Scope::System));
+    }
+
+    /// True when a unit of the system is also called `name`.
+    fn is(&self, name: &str, unit: &str) -> bool {
+        name != unit && self.0.get(name).is_some_and(|canonical| canonical == unit)
+    }
 }
 
 impl<'a> Names<'a> {
     /// Those of a target.
-    pub(super) fn of(target: &'a Process) -> Self {
-        Self { target, of_container: of_container(target) }
+    pub(super) fn of(target: &'a Process, aliases: &'a Aliases) -> Self {
+        Self { target, of_container: of_container(target), aliases }
     }
 
     /// What a request has to do with the target, when `sender` is who signalled it; none when it cannot concern it.
@@ -41,10 +69,9 @@ impl<'a> Names<'a> {
     /// True when the files of units say that `name` is another name of the target's unit. The manager of a container has files
     /// of its own, which are not looked at.
     fn is_alias(&self, name: &str, request: &Request, manager: &Process) -> bool {
-        let Some(unit) = self.target.unit.as_deref().filter(|unit| *unit != name) else { return false };
-        let scope = request.of_user.map_or(Scope::System, |uid| Scope::User { uid });
-        request.recipient == Recipient::Systemd
-            && canonical(name, scope) == unit
+        let unit = self.target.unit.as_deref();
+        request.of_user.is_none()
+            && unit.is_some_and(|unit| self.aliases.is(name, unit))
             && has_our_files(manager.pid)
     }
 }
