@@ -10,12 +10,14 @@
 pub mod assembly;
 mod attribution;
 pub mod concern;
+pub mod drain;
 pub mod history;
 pub mod model;
 #[cfg(test)]
 mod sample;
 pub mod shortage;
 pub mod signals;
+pub mod stop;
 pub mod text;
 pub mod unit_result;
 pub mod verdict;

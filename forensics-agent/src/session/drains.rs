@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use forensics_incident::drain;
 use forensics_incident::model::{Facts, Incident, ObservedDrain};
 
 use crate::store::{Filter, Store};
@@ -14,7 +15,7 @@ const MOMENT_S: f64 = 1.0;
 /// What the store has of earlier stops of a target's unit, when its manager lost its patience with it.
 pub(super) fn observed(store: Option<&Path>, facts: &Facts) -> Option<ObservedDrain> {
     let (store, unit) = (store?, facts.target.unit.clone()?);
-    if !ObservedDrain::concerns(facts) {
+    if !drain::matters_to(facts) {
         return None;
     }
     let filter = Filter { unit: Some(unit), until: Some(facts.ts - MOMENT_S), ..Filter::default() };
@@ -25,5 +26,5 @@ pub(super) fn observed(store: Option<&Path>, facts: &Facts) -> Option<ObservedDr
         .filter_map(|line| serde_json::from_str::<Incident>(line).ok())
         .map(|incident| incident.facts)
         .collect();
-    ObservedDrain::of(&earlier)
+    drain::observed(facts, &earlier)
 }

@@ -3,7 +3,7 @@
 use crate::model::{
     Cause, Confidence, Intent, ManagerFacts, ManagerMessage, Process, Signal, Timeout, UnitState, Verdict,
 };
-use crate::signals::{SIGABRT, requests_termination};
+use crate::stop;
 use crate::text::span;
 
 use super::case::{Case, quote, verdict};
@@ -34,11 +34,7 @@ impl<'a> Word<'a> {
         let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
         let sender = signal.sender.as_ref().filter(|sender| sender.is_service_manager())?;
         let manager = case.facts.manager.as_ref()?;
-        let begins = |one: &&Signal| {
-            (requests_termination(one.signal_num) || one.signal_num == SIGABRT)
-                && one.sender.as_ref().is_some_and(|other| other.is(sender))
-        };
-        let first = case.facts.signals.iter().find(begins).unwrap_or(signal);
+        let first = stop::begun(case.facts, signal);
         // PID 1 ends what a user's manager holds by ending the unit of that manager.
         let by_outer = manager.scope == "user" && !is_of_user(sender);
         let outer = manager.parent.as_ref().filter(|_| by_outer);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use forensics_incident::model::{Facts, ManagerFacts, ParentUnit, Timeout, UnitState};
 use forensics_incident::signals::SIGKILL;
+use forensics_incident::stop;
 use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -63,13 +64,10 @@ pub(super) struct Question {
 impl Question {
     pub(super) fn new(facts: &Facts, place: UnitPath, came: Arc<Came>, looks: Arc<Semaphore>) -> Self {
         let target = &facts.target;
-        let of_manager = |signal: &&forensics_incident::model::Signal| {
-            signal.sender.as_ref().is_some_and(forensics_incident::model::Process::is_service_manager)
-        };
-        let begun = facts.signals.iter().find(of_manager).map_or(facts.outcome.ts, |signal| signal.ts);
-        let lost_patience = |signal: &&forensics_incident::model::Signal| signal.signal_num == SIGKILL;
-        let last = facts.signals.iter().rev().filter(of_manager).find(lost_patience);
-        let acted = last.map_or(begun, |signal| signal.ts);
+        let stopped = stop::of_manager(facts);
+        let begun = stopped.map_or(facts.outcome.ts, |(first, _)| first.ts);
+        let lost_patience = stopped.map(|(_, last)| last).filter(|last| last.signal_num == SIGKILL);
+        let acted = lost_patience.map_or(begun, |signal| signal.ts);
         let ended = Ended {
             start_ts: target.start_boot_ns as f64 / 1e9 + clock::unix_minus_boot_s(),
             end_ts: facts.outcome.ts,
@@ -233,12 +231,7 @@ fn is_of_end(text: &str) -> bool {
 
 /// The target of a shutdown that is under way, when a manager ended the target.
 async fn shutdown(facts: &Facts) -> Option<String> {
-    let by_manager = |signal: &forensics_incident::model::Signal| {
-        signal.sender.as_ref().is_some_and(forensics_incident::model::Process::is_service_manager)
-    };
-    if !facts.signals.iter().any(by_manager) {
-        return None;
-    }
+    stop::of_manager(facts)?;
     let has_job = async |name: &str| match UnitPath::named(name, Scope::System) {
         Some(target) => state(&target)
             .await
