@@ -190,8 +190,10 @@ fn act_of_logind(verb: &str) -> Act {
     match verb {
         "TerminateSession" | "TerminateUser" | "TerminateSeat" => Act::EndSession,
         "KillSession" | "KillUser" => Act::Signal,
-        "PowerOff" | "PowerOffWithFlags" | "Reboot" | "RebootWithFlags" | "Halt" | "HaltWithFlags"
-        | "ScheduleShutdown" => Act::Shutdown,
+        // ScheduleShutdown is none of them: it ends nothing before its time, and may be cancelled.
+        "PowerOff" | "PowerOffWithFlags" | "Reboot" | "RebootWithFlags" | "Halt" | "HaltWithFlags" => {
+            Act::Shutdown
+        }
         _ => Act::Other,
     }
 }
@@ -246,6 +248,7 @@ mod tests {
         assert_eq!(act(Recipient::Logind, "TerminateSession"), Act::EndSession);
         assert_eq!(act(Recipient::Logind, "RebootWithFlags"), Act::Shutdown);
         assert_eq!(act(Recipient::Logind, "Suspend"), Act::Other);
+        assert_eq!(act(Recipient::Logind, "ScheduleShutdown"), Act::Other, "not yet, and perhaps never");
         assert_eq!(act(Recipient::Docker, "kill"), Act::Signal);
         assert_eq!(act(Recipient::Podman, "stop"), Act::Stop);
     }

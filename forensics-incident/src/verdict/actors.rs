@@ -73,13 +73,16 @@ pub(super) fn role(sender: &Process, target: &Process) -> Option<Role> {
     if RUNTIMES.contains(&program) || program.starts_with("containerd-shim") {
         return Some(Role::Runtime);
     }
+    // Both signal what they started, and nobody else. A program may call itself what it likes.
+    let started_it =
+        target.ppid == Some(sender.pid) || target.ancestors.iter().any(|ancestor| ancestor.is(sender));
+    if !started_it {
+        return None;
+    }
     if is_supervisor(sender) {
         return Some(Role::Supervisor);
     }
-    // A relay signals what it started, and nobody else.
-    let started_it = target.ancestors.iter().any(|ancestor| ancestor.is(sender));
-    let relays = RELAYS.contains(&program) || is_timeout(sender);
-    (relays && (started_it || target.ppid == Some(sender.pid))).then_some(Role::Relay)
+    (RELAYS.contains(&program) || is_timeout(sender)).then_some(Role::Relay)
 }
 
 /// True for systemd-logind, which has its manager do what it is asked for.

@@ -2,7 +2,7 @@
 
 use crate::attribution::arrived;
 use crate::model::{Process, Signal};
-use crate::signals::{SIGHUP, SIGQUIT, SIGTERM};
+use crate::signals::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use crate::text::span;
 
 use super::actors::{Role, role};
@@ -10,6 +10,8 @@ use super::case::{Case, by_what, seconds_between};
 
 /// How long after it received a signal a process may be passing it on, seconds.
 const WINDOW_S: f64 = 2.0;
+/// How long after a request that it passed on a process may follow it up with `SIGKILL`, seconds: the grace that it gives.
+const FOLLOW_UP_S: f64 = 300.0;
 /// Longer rows of relays than the agent records are not followed.
 const MAX_HOPS: usize = 8;
 
@@ -32,11 +34,15 @@ pub(super) struct Relayed<'a> {
 /// whoever made the request.
 pub(super) fn relayed<'a>(case: &Case<'a>, decisive: &'a Signal) -> Option<Relayed<'a>> {
     let sender = decisive.sender.as_ref().filter(|sender| !sender.is(case.target()))?;
-    let by_sender = |signal: &&Signal| {
-        signal.boot_ns <= decisive.boot_ns && signal.sender.as_ref().is_some_and(|one| one.is(sender))
+    let followed_up = |signal: &&Signal| {
+        let since = seconds_between(signal.last_ns(), decisive.boot_ns);
+        decisive.signal_num == SIGKILL
+            && matches!(signal.signal_num, SIGTERM | SIGINT | SIGQUIT)
+            && since.is_some_and(|s| s <= FOLLOW_UP_S)
+            && signal.sender.as_ref().is_some_and(|one| one.is(sender))
     };
-    let passed = std::iter::once(decisive).chain(case.facts.signals.iter().filter(by_sender));
-    passed.filter_map(|signal| way(case, signal)).next()
+    let before = case.facts.signals.iter().rev().filter(followed_up);
+    std::iter::once(decisive).chain(before).find_map(|signal| way(case, signal))
 }
 
 fn way<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Relayed<'a>> {
@@ -68,15 +74,19 @@ fn passes_on(case: &Case<'_>, hop: &Process, received: &Signal, sent: &Signal) -
     if !in_time || !arrived(received) {
         return false;
     }
+    let is_same = received.signal_num == sent.signal_num;
     match role(hop, target) {
         // They act on requests, which are no signals.
         Some(Role::Manager | Role::Runtime) => false,
-        Some(Role::Supervisor | Role::Relay) => true,
+        // They end what they hold when they are asked to end, or to begin anew; what else they are told (to open their logs again)
+        // is no reason to.
+        Some(Role::Supervisor | Role::Relay) => {
+            is_same || matches!(received.signal_num, SIGTERM | SIGINT | SIGHUP | SIGQUIT)
+        }
         // A shell or a program of whatever kind: the same signal, or another one to what it had started itself.
         None => {
             let started_it = target.ancestors.iter().any(|ancestor| ancestor.is(hop));
-            let asked = matches!(received.signal_num, SIGTERM | SIGHUP | SIGQUIT);
-            received.signal_num == sent.signal_num || (started_it && asked)
+            is_same || (started_it && matches!(received.signal_num, SIGTERM | SIGHUP | SIGQUIT))
         }
     }
 }

@@ -212,8 +212,10 @@ fn what_exec_stop_wrote_is_evidence_only() {
 fn a_supervisor_runs_everything() {
     let supervisor = process(4300, "/usr/bin/supervisord");
     let writer = under(process(STOPPER, "stop"), &[supervisor.clone(), systemd()]);
-    let verdict = died(supervisor, planned(None, Some(writer)));
-    assert_eq!((verdict.cause, verdict.culprit), (Cause::ExternalKill, None));
+    let its_own = under(nginx(), std::slice::from_ref(&supervisor));
+    let died = killed(its_own, 100.0, SIGTERM, vec![kill(99.9, SIGTERM, supervisor)]);
+    let verdict = of(died, planned(None, Some(writer)));
+    assert_eq!((verdict.cause, verdict.culprit), (Cause::SupervisorStop, None));
 }
 
 #[test]

@@ -202,6 +202,13 @@ mod tests {
         assert!(by(sender).summary.ends_with("run by the unit reaper.service."));
     }
 
+    /// What it did not start is none of its business, whatever it is called.
+    #[test]
+    fn a_supervisor_of_others_acts_of_its_own_will() {
+        let stranger = process(950, "/tmp/monit -9 812");
+        assert_eq!(by(stranger.clone()).culprit, Some(stranger));
+    }
+
     #[test]
     fn managers_are_named_and_not_blamed() {
         let user_manager = Process {
@@ -214,7 +221,6 @@ mod tests {
             (user_manager, "`systemd` (pid 900), the service manager"),
             (process(950, "/usr/bin/containerd-shim-runc-v2 -id 5"), "(pid 950), a container runtime"),
             (process(950, "/usr/bin/dockerd"), "(pid 950), a container runtime"),
-            (process(950, "/usr/bin/supervisord"), "(pid 950), a supervisor"),
         ] {
             let verdict = by(sender.clone());
             assert_eq!((verdict.culprit, verdict.confidence), (None, Confidence::Likely));

@@ -1,5 +1,6 @@
-use crate::model::{Cause, Confidence, Intent, ManagerMessage, Verdict};
+use crate::model::{Act, Cause, Concern, Confidence, Intent, ManagerMessage, Request, Verdict};
 
+use super::super::asked::asked;
 use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
 use super::super::lineage::chain;
@@ -16,19 +17,29 @@ const KEYS: [&str; 4] = [
 /// A service may be stopped this long after the shutdown began: those after it in the order take their time, seconds.
 const LONG_S: f64 = 600.0;
 
+/// logind says it before it asks the manager; the two clocks are read apart, seconds.
+const CLOCKS_S: f64 = 0.1;
+
 /// The host shut down, and the manager stopped everything.
 ///
 /// Evidence: the manager's signal, and its word that a target of the shutdown has a job, or logind's that the shutdown
 /// began. A key or button that logind names comes from outside of the system: a person at the machine, or the hypervisor
-/// by ACPI. Must not match a unit that is stopped on a host that stays up.
+/// by ACPI. Must not match a unit that is stopped on a host that stays up, nor one whose stop was asked for before the shutdown.
 pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
     if let Some(verdict) = last_phase(case) {
         return Some(verdict);
     }
     let word = Word::of(case)?;
-    let end = word.signal.ts;
+    // Somebody asked for this very unit, and for the shutdown later.
+    let of_unit = |request: &Request| {
+        request.concerns == Concern::Target && matches!(request.act(), Act::Stop | Act::Restart)
+    };
+    if asked(case, word.signal).is_some_and(|asked| of_unit(asked.request)) {
+        return None;
+    }
+    let begun = word.first.ts;
     let of_logind = |message: &&ManagerMessage| {
-        message.identifier == "systemd-logind" && (end - LONG_S..=end + 1.0).contains(&message.ts)
+        message.identifier == "systemd-logind" && (begun - LONG_S..=begun + CLOCKS_S).contains(&message.ts)
     };
     let has_id = |message: &&ManagerMessage, ids: &[&str]| {
         message.message_id.as_deref().is_some_and(|id| ids.contains(&id))
@@ -103,7 +114,7 @@ fn last_phase(case: &Case<'_>) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::model::Facts;
-    use crate::sample::{BOOT, kill, killed, nginx, process, systemd};
+    use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
     use crate::signals::SIGTERM;
     use crate::verdict::word::tests::with_word;
     use crate::verdict::{Show, judge};
@@ -164,6 +175,14 @@ mod tests {
         assert_ne!(cause(stopped(vec![forged])), Cause::HostShutdown);
         let key_alone = logind(99.0, KEYS[0], "Power key pressed short.");
         assert_ne!(cause(stopped(vec![key_alone])), Cause::HostShutdown, "logind may ignore it");
+        // The host goes down after the stop, while the manager is asked about it.
+        let later = logind(100.4, SHUTDOWN, "System is rebooting.");
+        assert_ne!(cause(stopped(vec![later])), Cause::HostShutdown, "it began later");
+        let mut asked = stopped(vec![logind(100.05, SHUTDOWN, "System is rebooting.")]);
+        asked.manager.as_mut().unwrap().shutdown = Some("reboot.target".to_owned());
+        asked.requests =
+            vec![request(99.99, process(5, "systemctl stop nginx"), "StopUnit", "nginx.service", "replace")];
+        assert_eq!(cause(asked), Cause::SystemdStop, "it was asked for before");
         let by_person = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, process(5, "kill 812"))]);
         let began = logind(99.0, SHUTDOWN, "System is powering down.");
         assert_eq!(cause(with_word(by_person, vec![began])), Cause::ExternalKill);

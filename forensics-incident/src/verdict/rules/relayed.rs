@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::model::{SendResult, Signal};
     use crate::sample::{exited, ignored, kill, killed, nginx, process, signal, systemd, under};
-    use crate::signals::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+    use crate::signals::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     use crate::verdict::{Show, judge};
 
     fn tini() -> Process {
@@ -186,6 +186,38 @@ mod tests {
         let last = kill(100.0, SIGKILL, tini());
         let verdict = judge(&killed(target, 100.1, SIGKILL, vec![first, last]), Show::Cmdline);
         assert_eq!(verdict.culprit, Some(operator()));
+    }
+
+    /// What a parent passed on earlier is no reason for what it does later.
+    #[test]
+    fn an_earlier_request_does_not_explain_another_act() {
+        let parent = process(800, "/usr/lib/postgresql/15/bin/postgres");
+        let target = under(nginx(), std::slice::from_ref(&parent));
+        let reload = |at| passed(at, SIGHUP, parent.clone(), kill(at - 0.001, SIGHUP, operator()));
+        for (before, number) in [
+            (reload(95.0), SIGQUIT),
+            (reload(95.0), SIGKILL),
+            (passed(95.0, SIGUSR1, parent.clone(), kill(94.9, SIGUSR1, operator())), SIGABRT),
+        ] {
+            let signals = vec![before, kill(99.9, number, parent.clone())];
+            let verdict = judge(&killed(target.clone(), 100.0, number, signals), Show::Cmdline);
+            assert_ne!(verdict.culprit, Some(operator()), "{number}: {}", verdict.summary);
+        }
+        let long_ago = passed(100.0, SIGTERM, parent.clone(), kill(99.9, SIGTERM, operator()));
+        let signals = vec![long_ago, kill(9_000.0, SIGKILL, parent.clone())];
+        let verdict = judge(&killed(target, 9_000.1, SIGKILL, signals), Show::Cmdline);
+        assert_ne!(verdict.culprit, Some(operator()), "{}", verdict.summary);
+    }
+
+    /// A supervisor that is told to open its logs again stops nothing for that.
+    #[test]
+    fn a_supervisor_ends_what_it_holds_for_requests_to_end() {
+        let supervisor = process(800, "/usr/bin/supervisord");
+        let told = |number| judged(supervisor.clone(), kill(99.5, number, operator()), SIGTERM);
+        assert_eq!(told(SIGHUP).culprit, Some(operator()));
+        for number in [SIGUSR1, SIGUSR2] {
+            assert_ne!(told(number).culprit, Some(operator()), "{number}");
+        }
     }
 
     #[test]

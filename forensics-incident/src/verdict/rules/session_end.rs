@@ -60,8 +60,11 @@ pub(super) fn session_end(case: &Case<'_>) -> Option<Verdict> {
 fn of_session<'a>(word: &Word<'a>, session: &str) -> Option<&'a ManagerMessage> {
     let near = |message: &&ManagerMessage| (word.first.ts - message.ts).abs() <= AFTER_LOGOUT_S;
     let names = |text: &str| text.split([' ', '.']).any(|token| token == session);
-    let of_logind =
-        |message: &&ManagerMessage| message.identifier == "systemd-logind" && names(&message.text);
+    // That it began says nothing (`log_struct()` of both in systemd's `src/login/logind-session.c`).
+    let ends = |text: &str| text.contains("logged out") || text.starts_with("Removed session ");
+    let of_logind = |message: &&ManagerMessage| {
+        message.identifier == "systemd-logind" && ends(&message.text) && names(&message.text)
+    };
     let found = word.manager.messages.iter().filter(near).find(of_logind);
     found.or_else(|| word.own().filter(near).find(|message| message.job_type.as_deref() == Some("stop")))
 }
@@ -159,6 +162,8 @@ mod tests {
         let cause = |facts: Facts| judge(&facts, Show::Cmdline).cause;
         let other = message(99.9, "systemd-logind", "Removed session 33.");
         assert_ne!(cause(in_session(vec![other])), Cause::SessionEnd, "another session");
+        let begins = message(90.0, "systemd-logind", "New session 3 of user carol.");
+        assert_ne!(cause(in_session(vec![begins])), Cause::SessionEnd, "it has just begun");
         assert_ne!(cause(of_user(Vec::new())), Cause::SessionEnd, "its manager goes on");
         assert_ne!(cause(of_user(vec![stopping_manager(10.0)])), Cause::SessionEnd, "long before");
         let mut another = stopping_manager(99.9);

@@ -1,4 +1,4 @@
-use crate::attribution::is_own;
+use crate::attribution::{arrived, is_own};
 use crate::model::{Cause, Confidence, Intent, Mechanism, OutcomeKind, Signal, Verdict};
 use crate::signals::{SIGALRM, SIGKILL};
 use crate::text::span;
@@ -54,6 +54,10 @@ fn stopped_by_timeout(case: &Case<'_>) -> Option<Verdict> {
     let start = if is_child { target.start_boot_ns } else { sender.start_boot_ns };
     let elapsed = seconds_between(start, signal.boot_ns);
     let fit = fit(args.as_ref(), signal.signal_num, elapsed)?;
+    // When its time was over before, what it passes on is somebody else's.
+    if matches!(fit, Fit::Unchecked(_)) && signal.relayed.as_deref().is_some_and(arrived) {
+        return None;
+    }
     let name = case.target_name();
     let allowed = match &args {
         Some(args) => format!(" after {}", span(args.duration_s)),
@@ -202,6 +206,19 @@ mod tests {
         );
         assert_eq!(verdict.culprit.map(|culprit| culprit.pid), Some(800));
         assert!(verdict.evidence.contains(&"timeout was given 1 s, and 1 s had passed.".to_owned()));
+    }
+
+    /// The command outlived its time, and somebody signals timeout, which passes it on.
+    #[test]
+    fn what_is_passed_on_later_is_somebody_elses() {
+        let timeout = process(800, "timeout 60 backup");
+        let operator = process(4431, "kill 800");
+        let relayed = Some(Box::new(kill(399.9, SIGTERM, operator.clone())));
+        let sent = Signal { relayed, ..kill(400.0, SIGTERM, timeout.clone()) };
+        let died = killed(child_of(&timeout, "backup"), 400.1, SIGTERM, vec![sent]);
+        let verdict = judge(&died, Show::Cmdline);
+        assert_ne!(verdict.cause, Cause::TimeoutCommand, "{}", verdict.summary);
+        assert_eq!(verdict.culprit, Some(operator));
     }
 
     #[test]
