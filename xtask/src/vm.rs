@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(script) => Work::Script(script.clone()),
         None => Work::Tests { filter: args.filter.clone(), programs: args.test.clone() },
     };
+    let _alone = locked(&scratch()?)?;
     let is_whole = args.run.is_none() && args.filter.is_none() && args.test.is_empty();
     let mut tally = Tally::default();
     tally.kind("the build");
@@ -175,8 +176,15 @@ fn made(directory: PathBuf) -> Result<PathBuf> {
 
 /// Waits for whoever fetches or makes something there, and keeps others from it.
 fn lock() -> Result<File> {
-    let path = directory()?.join("lock");
+    locked(&directory()?)
+}
+
+fn locked(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    if file.try_lock().is_err() {
+        println!("waiting for another run, which has {}", path.display());
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
     Ok(file)
 }
