@@ -37,6 +37,7 @@ use clap::ValueEnum as _;
 use extent::Extent;
 use machine::Machine;
 use report::{Report, Section};
+use tool::Tool;
 
 use crate::vm::{self, Series};
 use crate::{command, workspace};
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// Measure on this kernel in a virtual machine, where kprobes, fentry and auditd work; may be given several times
     #[arg(long, value_name = "SERIES", value_parser = vm::choice)]
     vm: Vec<Vec<Series>>,
+    /// `peers` and `flood`: only these tools; may be given several times
+    #[arg(long, value_name = "TOOL", value_enum)]
+    tool: Vec<Tool>,
     /// `start`: also leave an agent alone for so long, and look what it has become
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     idle_minutes: u32,
@@ -97,11 +101,11 @@ impl Benchmark {
         match self {
             Self::Signals => signals::run(),
             Self::Targets => targets::run(),
-            Self::Flood => flood::run(extent),
+            Self::Flood => flood::run(extent, &args.tool),
             Self::Start => start::run(extent, args.idle_minutes),
             Self::Latency => latency::run(),
             Self::Stored => stored::run(extent),
-            Self::Peers => peers::run(extent),
+            Self::Peers => peers::run(extent, &args.tool),
             Self::Requests => requests::run(extent),
             Self::Snapshot => snapshot::run(),
             Self::Programs => programs::run(extent),
@@ -109,8 +113,13 @@ impl Benchmark {
     }
 
     fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        name_of(self)
     }
+}
+
+/// What is typed for a value.
+fn name_of(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Runs the task. A budget that is missed is printed as such and is no failure: the machine may be to blame.
@@ -154,6 +163,7 @@ fn there(args: &Args, series: Series) -> Result<Report> {
         if args.benchmarks.is_empty() { &Benchmark::IN_MACHINE } else { &args.benchmarks };
     let mut arguments: Vec<String> = chosen.iter().map(|benchmark| benchmark.name()).collect();
     arguments.push(format!("--idle-minutes={}", args.idle_minutes));
+    arguments.extend(args.tool.iter().map(|tool| format!("--tool={}", name_of(*tool))));
     let report = vm::bench::run(series, &arguments)?;
     serde_json::from_str(&report).with_context(|| format!("Linux {series} reported {report}"))
 }

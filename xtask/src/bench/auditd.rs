@@ -1,6 +1,7 @@
 //! auditd with a rule for kill(2), configured as Debian does but for the rotation of its log.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -46,7 +47,9 @@ impl Auditd {
         let directory = std::env::temp_dir().join(format!("forensics-bench-audit-{}", std::process::id()));
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let log = directory.join("audit.log");
-        fs::write(&log, "").with_context(|| format!("cannot make {}", log.display()))?;
+        // It does not write to one that others may read.
+        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&log);
+        made.with_context(|| format!("cannot make {}", log.display()))?;
         let configuration = directory.join("auditd.conf");
         fs::write(&configuration, configured(&log.display().to_string()))?;
         let mut tail = Command::new("tail");

@@ -40,11 +40,11 @@ struct Outcome {
     after: f64,
 }
 
-/// Runs the benchmark.
-pub(super) fn run(extent: Extent) -> Result<Section> {
+/// Runs the benchmark with these tools, or with all.
+pub(super) fn run(extent: Extent, chosen: &[Tool]) -> Result<Section> {
     tool::prepare()?;
     let signals = extent.pick(1_000_000, 50_000);
-    let (working, notes) = Tool::working(Victim::ignoring()?.pid())?;
+    let (working, notes) = Tool::working(chosen, Victim::ignoring()?.pid())?;
     let mut measures = Vec::new();
     for cores in [1, 2] {
         for &tool in &working {
@@ -90,6 +90,7 @@ fn told(tool: Tool, signals: u32, cores: u32, outcomes: &[Outcome]) -> Vec<Measu
 }
 
 fn flood(tool: Tool, signals: u32, cores: u32) -> Result<Outcome> {
+    eprintln!("  {} from {cores}", tool.name());
     let victim = Victim::ignoring()?;
     let bare = senders::send(victim.pid(), signals, cores)?;
     let running = Running::start(tool, victim.pid())?;

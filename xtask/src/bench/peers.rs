@@ -10,7 +10,7 @@ use super::bpf::Statistics;
 use super::extent::Extent;
 use super::kills;
 use super::report::{Measure, Section, Unit};
-use super::running::Running;
+use super::running::{Running, in_new_thread};
 use super::samples::Samples;
 use super::tool::{self, Tool};
 use super::victim::Victim;
@@ -41,10 +41,10 @@ struct Cost {
     maps: f64,
 }
 
-/// Runs the benchmark.
-pub(super) fn run(extent: Extent) -> Result<Section> {
+/// Runs the benchmark with these tools, or with all.
+pub(super) fn run(extent: Extent, chosen: &[Tool]) -> Result<Section> {
     tool::prepare()?;
-    let (working, notes) = Tool::working(Victim::ignoring()?.pid())?;
+    let (working, notes) = Tool::working(chosen, Victim::ignoring()?.pid())?;
     let mut bare: Vec<Cost> = Vec::new();
     let mut tools: Vec<(Tool, Vec<Cost>)> = working.into_iter().map(|tool| (tool, Vec::new())).collect();
     let (marking, harmless): (Vec<_>, Vec<_>) = tools.iter_mut().partition(|(tool, _)| tool.leaves_a_mark());
@@ -94,17 +94,21 @@ fn measures(bare: &[Cost], tools: &[(Tool, Vec<Cost>)]) -> Vec<Measure> {
 }
 
 fn cost(tool: Option<Tool>, extent: Extent) -> Result<Cost> {
+    eprintln!("  {}", tool.map_or("nothing attached", Tool::name));
     let (victim, other) = (Victim::ignoring()?, Victim::ignoring()?);
     let running = tool.map(|tool| Running::start(tool, victim.pid())).transpose()?;
-    let program_ns = running.as_ref().map_or(Ok(0.0), |running| program_time(running, other.pid()))?;
-    Ok(Cost {
-        watched_ns: kill_time(victim.pid())?,
-        other_ns: kill_time(other.pid())?,
-        program_ns,
-        start_us: start_time(extent.pick(400, 100))?,
-        started_ms: running.as_ref().map_or(0.0, |running| running.started_in.as_secs_f64() * 1e3),
-        memory: running.as_ref().map_or(Ok(0.0), |running| running.memory("VmRSS"))?,
-        maps: running.as_ref().map_or(Ok(0.0), Running::maps)?,
+    let running = running.as_ref();
+    in_new_thread(|| {
+        let program_ns = running.map_or(Ok(0.0), |running| program_time(running, other.pid()))?;
+        Ok(Cost {
+            watched_ns: kill_time(victim.pid())?,
+            other_ns: kill_time(other.pid())?,
+            program_ns,
+            start_us: start_time(extent.pick(400, 100))?,
+            started_ms: running.map_or(0.0, |running| running.started_in.as_secs_f64() * 1e3),
+            memory: running.map_or(Ok(0.0), |running| running.memory("VmRSS"))?,
+            maps: running.map_or(Ok(0.0), Running::maps)?,
+        })
     })
 }
 

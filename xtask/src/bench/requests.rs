@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use super::agent::Agent;
+use super::bpf::{self, Statistics};
 use super::extent::Extent;
 use super::report::{Measure, Section, Unit};
 use super::samples::Samples;
@@ -18,7 +19,8 @@ const BYTES: usize = 64;
 const MODES: [&str; 5] = ["off", "exec", "fentry", "socket", "syscalls"];
 
 const METHOD: &str = "A client sends 64 bytes over a socket of AF_UNIX to a server in another thread and waits for as many, 40,000 \
-    times (2,000 in an emulated machine), without the agent and with it in each mode of `--instigator` that the kernel has, in turn.";
+    times (2,000 in an emulated machine), without the agent and with it in each mode of `--instigator` that the kernel has, in turn. A wakeup takes longer than any of \
+    the hooks, so that the kernel's statistics tell more: what the programs take of both sends together, its clock included.";
 
 /// Runs the benchmark.
 pub(super) fn run(extent: Extent) -> Result<Section> {
@@ -33,13 +35,15 @@ pub(super) fn run(extent: Extent) -> Result<Section> {
     }
     let mut bare = Vec::new();
     let mut with = vec![Vec::new(); modes.len()];
-    let (rounds, calls) = (extent.pick(7, 5), extent.pick(40_000, 2_000));
+    let mut programs = with.clone();
+    let (rounds, calls) = (extent.pick(7, 3), extent.pick(40_000, 2_000));
     for _ in 0..rounds {
         bare.push(call_ns(calls)?);
-        for (mode, times) in modes.iter().zip(&mut with) {
+        for ((mode, times), programs) in modes.iter().zip(&mut with).zip(&mut programs) {
             let agent = start(&pid, mode)?;
             agent.settle();
             times.push(call_ns(calls)?);
+            programs.push(program_ns(&agent, calls)?);
             agent.stop()?;
         }
     }
@@ -52,11 +56,23 @@ pub(super) fn run(extent: Extent) -> Result<Section> {
         let ratio: Samples = times.iter().zip(&bare).map(|(with, without)| with / without).collect();
         measures.push(Measure::new(format!("--instigator {mode}, to no agent"), Unit::Ratio, &ratio));
     }
+    for (mode, times) in modes.iter().zip(&programs) {
+        let what = format!("programs, --instigator {mode}, both sends");
+        measures.push(Measure::new(what, Unit::Nanoseconds, &times.iter().copied().collect()));
+    }
     Ok(Section::new("requests", METHOD, measures).with_notes(notes))
 }
 
 fn start(pid: &str, mode: &str) -> Result<Agent> {
     Agent::watch(["--pid", pid, "--instigator", mode])
+}
+
+/// What the agent's programs take of one request with its answer, by the kernel's statistics.
+fn program_ns(agent: &Agent, calls: u32) -> Result<f64> {
+    let _statistics = Statistics::enable()?;
+    let before = bpf::program_ns(agent.pid())?;
+    call_ns(calls)?;
+    Ok((bpf::program_ns(agent.pid())? - before) / f64::from(calls))
 }
 
 /// Nanoseconds of one request with its answer.

@@ -95,7 +95,7 @@ impl Running {
             if began.elapsed() > PATIENCE {
                 bail!("it reports nothing");
             }
-            kill_process(victim, Signal::USR1).context("cannot signal a victim")?;
+            in_new_thread(|| kill_process(victim, Signal::USR1).context("cannot signal a victim"))?;
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -128,6 +128,11 @@ impl Running {
             Of::Other(_) | Of::Auditd { .. } => None,
         }
     }
+}
+
+/// Does something in a thread of its own: the kernel audits only threads that were made since it began to.
+pub(super) fn in_new_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| scope.spawn(work).join().ok().context("a thread panicked")?)
 }
 
 /// Counts the lines in which a word stands.

@@ -33,7 +33,7 @@ pub(super) fn prepare() -> Result<()> {
 }
 
 /// A tool that reports signals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Tool {
     /// This project's, with one process watched.
     Agent,
@@ -92,10 +92,10 @@ impl Tool {
         Ok(Some(command))
     }
 
-    /// Those that work on this machine, and why the others do not. `victim` ignores signals.
-    pub(super) fn working(victim: Pid) -> Result<(Vec<Self>, Vec<String>)> {
+    /// Those of `chosen`, or of all, that work on this machine, and why the others do not. `victim` ignores signals.
+    pub(super) fn working(chosen: &[Self], victim: Pid) -> Result<(Vec<Self>, Vec<String>)> {
         let (mut working, mut notes) = (Vec::new(), Vec::new());
-        for tool in Self::ALL {
+        for tool in Self::ALL.into_iter().filter(|tool| chosen.is_empty() || chosen.contains(tool)) {
             // One that leaves its mark is not tried before the others are done.
             let works = match tool {
                 Self::Auditd => auditd::is_possible(),

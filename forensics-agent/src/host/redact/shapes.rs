@@ -137,7 +137,8 @@ fn userinfo(url: &str, web: bool) -> Option<Range<usize>> {
 pub(super) fn tokens(word: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = 0;
-    let run_character = |c: char| c.is_ascii_alphanumeric() || "+/=_-.~".contains(c);
+    let run_character =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-' | '.' | '~');
     for run in word.split(|c: char| !run_character(c)) {
         let offset = start;
         start += run.len()
@@ -154,14 +155,32 @@ pub(super) fn tokens(word: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// True for the first byte of one of [`PREFIXES`], which few bytes are.
+fn begins_a_prefix(byte: u8) -> bool {
+    const FIRST: u128 = {
+        let (mut first, mut left) = (0, PREFIXES);
+        while let [(prefix, _), rest @ ..] = left {
+            if let [byte, ..] = prefix.as_bytes() {
+                first |= 1 << *byte;
+            }
+            left = rest;
+        }
+        first
+    };
+    byte.is_ascii() && FIRST & 1 << byte != 0
+}
+
 /// The first token of a known service in the run, to the end of the run.
 fn known_token(run: &str) -> Option<Range<usize>> {
     let bytes = run.as_bytes();
     for start in 0..bytes.len() {
         let boundary = start == 0
             || bytes.get(start - 1).is_none_or(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')));
-        let Some(rest) = run.get(start..).filter(|_| boundary) else { continue };
         let first = bytes.get(start);
+        if !boundary || !first.is_some_and(|&byte| begins_a_prefix(byte)) {
+            continue;
+        }
+        let Some(rest) = run.get(start..) else { continue };
         // Nearly every prefix fails on its first byte, which costs no call.
         let possible = PREFIXES.iter().filter(|(prefix, _)| prefix.as_bytes().first() == first);
         let known = possible.into_iter().any(|(prefix, least)| {

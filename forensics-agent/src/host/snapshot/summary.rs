@@ -58,6 +58,7 @@ pub(super) fn of_known(process: &Process, redact: &dyn Fn(&[String]) -> Vec<Stri
 /// The arguments joined by spaces. Secrets are taken out before this, so that none survives by being cut in half.
 fn shorten(argv: &[String]) -> Option<String> {
     let joined = argv.join(" ");
-    let text: String = joined.trim().chars().take(CMDLINE_CHARS).collect();
-    (!text.is_empty()).then_some(text)
+    let text = joined.trim();
+    let end = text.char_indices().nth(CMDLINE_CHARS).map_or(text.len(), |(at, _)| at);
+    (!text.is_empty()).then(|| text.get(..end).unwrap_or(text).to_owned())
 }
