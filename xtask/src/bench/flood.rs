@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// From the flood to the look at what remains of it.
 const REST: Duration = Duration::from_secs(2);
 
-const METHOD: &str = "One thread, and then two, each on a core of its own, send 1,000,000 SIGTERMs (50,000 in an emulated machine) to a \
+const METHOD: &str = "One thread, and then two, each on a core of its own, send 1,000,000 SIGTERMs (10,000 in an emulated machine) to a \
     process that ignores them, as fast as they can, without anything and with each tool in turn. What the agent counted is read from \
     the incident of a last SIGKILL, and what the others reported is the number of lines that name the victim; the rest is lost. \
     Memory is the largest resident one and that of all maps in the kernel. The agent is measured three times, the others once.";
@@ -43,7 +43,7 @@ struct Outcome {
 /// Runs the benchmark with these tools, or with all.
 pub(super) fn run(extent: Extent, chosen: &[Tool]) -> Result<Section> {
     tool::prepare()?;
-    let signals = extent.pick(1_000_000, 50_000);
+    let signals = extent.pick(1_000_000, 10_000);
     let (working, notes) = Tool::working(chosen, Victim::ignoring()?.pid())?;
     let mut measures = Vec::new();
     for cores in [1, 2] {

@@ -15,8 +15,6 @@ use super::samples::Samples;
 use super::tool::{self, Tool};
 use super::victim::Victim;
 
-/// Batches of kill(2) per round.
-const BATCHES: usize = 20;
 /// Signals in a batch.
 const BATCH: u32 = 500;
 /// How long a tool gets to take in a batch and print it, as it would in life.
@@ -98,11 +96,13 @@ fn cost(tool: Option<Tool>, extent: Extent) -> Result<Cost> {
     let (victim, other) = (Victim::ignoring()?, Victim::ignoring()?);
     let running = tool.map(|tool| Running::start(tool, victim.pid())).transpose()?;
     let running = running.as_ref();
+    // An emulated auditd takes milliseconds for each signal.
+    let batches = extent.pick(20, 4);
     in_new_thread(|| {
-        let program_ns = running.map_or(Ok(0.0), |running| program_time(running, other.pid()))?;
+        let program_ns = running.map_or(Ok(0.0), |running| program_time(running, other.pid(), batches))?;
         Ok(Cost {
-            watched_ns: kill_time(victim.pid())?,
-            other_ns: kill_time(other.pid())?,
+            watched_ns: kill_time(victim.pid(), batches)?,
+            other_ns: kill_time(other.pid(), batches)?,
             program_ns,
             start_us: start_time(extent.pick(400, 100))?,
             started_ms: running.map_or(0.0, |running| running.started_in.as_secs_f64() * 1e3),
@@ -113,19 +113,19 @@ fn cost(tool: Option<Tool>, extent: Extent) -> Result<Cost> {
 }
 
 /// The programs' time for a signal at a process that is not watched, nanoseconds.
-fn program_time(running: &Running, other: Pid) -> Result<f64> {
+fn program_time(running: &Running, other: Pid, batches: u32) -> Result<f64> {
     let _statistics = Statistics::enable()?;
     let before = running.program_ns()?;
-    for _ in 0..BATCHES {
+    for _ in 0..batches {
         kills::timed(other, Signal::USR1, BATCH)?;
         std::thread::sleep(PAUSE);
     }
-    Ok((running.program_ns()? - before) / f64::from(BATCH) / BATCHES as f64)
+    Ok((running.program_ns()? - before) / f64::from(BATCH) / f64::from(batches))
 }
 
-fn kill_time(pid: Pid) -> Result<f64> {
+fn kill_time(pid: Pid, batches: u32) -> Result<f64> {
     let mut times = Vec::new();
-    for _ in 0..BATCHES {
+    for _ in 0..batches {
         times.push(kills::timed(pid, Signal::USR1, BATCH)?);
         std::thread::sleep(PAUSE);
     }
