@@ -183,7 +183,7 @@ fn locked(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     if file.try_lock().is_err() {
-        println!("waiting for another run, which has {}", path.display());
+        eprintln!("waiting for another run, which has {}", path.display());
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     }
     Ok(file)

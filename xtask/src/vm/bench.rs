@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use super::kernel::Series;
 use super::machine::Hardware;
 use super::root::Root;
-use super::{guest, headers, image, lock, payload, run_machine, scratch};
+use super::{guest, headers, image, lock, locked, payload, run_machine, scratch};
 use crate::{command, debian, workspace};
 
 /// How long a machine may measure.
@@ -39,6 +39,7 @@ pub(crate) fn run(series: Series, arguments: &[String]) -> Result<String> {
     if !missing.is_empty() {
         debian::install(&missing)?;
     }
+    let _alone = locked(&scratch()?)?;
     let (kernel, root, headers) = {
         let _alone = lock()?;
         let headers = |why| eprintln!("BCC will have no headers: {why:#}");
