@@ -213,7 +213,7 @@ fn pinning(features: &Features) -> Check {
         name,
         "none at /sys/fs/bpf",
         "--persist: the kernel programs end with the agent",
-        "mount -t bpf bpf /sys/fs/bpf",
+        "mount -t bpf -o mode=0700 bpf /sys/fs/bpf",
     )
 }
 

@@ -29,7 +29,8 @@ Examples:
   forensics-agent watch --match 'python.* gateway' --events -o json
 
 Selectors add up. --unit, --user-unit, --cgroup, --comm, --exe and --match also catch processes that
-start later; --pid and --pidfile mean the process that is there now. The agent never watches itself.
+start later; --pid and --pidfile mean the process that is there now. The agent is none of them;
+with --persist the next one tells of its end.
 
 Of a unit or cgroup, whoever is in it is watched until it leaves, and told of when it is killed or asked
 to end; an exit of its own accord is told only of those that came from outside, as the main process did.

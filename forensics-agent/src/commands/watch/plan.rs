@@ -142,7 +142,7 @@ fn of_pidfile(path: &Path) -> Result<u32, Failure> {
 /// A pid that the agent can watch.
 fn present(pid: u32, option: &str) -> Result<u32, Failure> {
     if pid == std::process::id() {
-        let message = format!("{option} is the agent itself, which cannot report its own end");
+        let message = format!("{option} is the agent itself; with --persist the next agent tells of its end");
         return Err(Failure::usage(message));
     }
     match proc::read_process_alone(pid) {

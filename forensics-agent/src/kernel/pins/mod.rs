@@ -6,9 +6,10 @@
 mod adopt;
 mod lock;
 mod manifest;
+mod place;
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,11 +18,10 @@ use thiserror::Error;
 pub use adopt::{Adopted, Earlier, Found};
 use lock::{Lock, LockError};
 pub use manifest::{Fit, MANIFEST_SIZE, Manifest, Wanted};
+use place::{beside, is_own};
 
 /// Where the programs are pinned unless it is said otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/sys/fs/bpf/forensics-agent";
-/// Where the lock is, and what was taken off the ring.
-const RUN: &str = "/run/forensics-agent";
 
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS: i64 = 0xcafe_4a11;
@@ -42,7 +42,7 @@ const NEXT: &str = "next";
 pub enum PinError {
     /// There is no bpf file system.
     #[error(
-        "{} is not in a bpf file system; mount one with `mount -t bpf bpf /sys/fs/bpf`", path.display()
+        "{} is not in a bpf file system; mount one with `mount -t bpf -o mode=0700 bpf /sys/fs/bpf`", path.display()
     )]
     NoFileSystem {
         /// Where it was looked for.
@@ -116,11 +116,7 @@ impl Pins {
             return Err(PinError::NoFileSystem { path: parent.to_owned() });
         }
         for directory in [directory, &directory.join(CURRENT), &directory.join(NEXT)] {
-            let Ok(metadata) = std::fs::symlink_metadata(directory) else { continue };
-            let is_own = metadata.is_dir()
-                && metadata.uid() == rustix::process::geteuid().as_raw()
-                && metadata.mode() & 0o022 == 0;
-            if !is_own {
+            if std::fs::symlink_metadata(directory).is_ok_and(|metadata| !is_own(&metadata)) {
                 return Err(PinError::Foreign { path: directory.to_owned() });
             }
         }
@@ -167,10 +163,10 @@ impl Pins {
     /// Removes everything that is pinned: programs that nobody else holds are detached.
     ///
     /// # Errors
-    /// A file cannot be removed.
+    /// A file cannot be removed; the others are.
     pub fn remove(&self) -> Result<Removed, PinError> {
         let failed = |path: &Path, why| PinError::Failed { path: path.to_owned(), why };
-        let mut removed = Removed::default();
+        let (mut removed, mut stays) = (Removed::default(), None);
         // Whoever finds the rest without it knows what it is.
         let mut names = vec![MANIFEST.to_owned()];
         match std::fs::read_dir(&self.directory) {
@@ -190,8 +186,11 @@ impl Pins {
                 Ok(()) if name.starts_with("map_") => removed.maps += 1,
                 Ok(()) => {}
                 Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-                Err(why) => return Err(failed(&path, why)),
+                Err(why) => stays = stays.or(Some(failed(&path, why))),
             }
+        }
+        if let Some(why) = stays {
+            return Err(why);
         }
         std::fs::remove_dir(&self.directory).map_err(|why| failed(&self.directory, why))?;
         Ok(removed)
@@ -227,11 +226,14 @@ impl Pins {
 
     fn make(&self) -> Result<(), PinError> {
         for directory in [&self.root, &self.directory] {
+            let failed = |why| PinError::Failed { path: directory.clone(), why };
             match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(PinError::Failed { path: directory.clone(), why });
-                }
+                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(failed(why)),
                 _ => {}
+            }
+            // Somebody may have made it since it was looked at.
+            if !is_own(&std::fs::symlink_metadata(directory).map_err(failed)?) {
+                return Err(PinError::Foreign { path: directory.clone() });
             }
         }
         Ok(())
@@ -265,11 +267,4 @@ pub fn is_bpf_fs(directory: &Path) -> io::Result<bool> {
 
 fn is_ours(name: &str) -> bool {
     ["map_", "link_", "program_"].iter().any(|kind| name.starts_with(kind))
-}
-
-/// A file that goes with a directory of pins.
-fn beside(directory: &Path, kind: &str) -> Result<PathBuf, PinError> {
-    let name = directory.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| PinError::NoName { path: directory.to_owned() })?;
-    Ok(Path::new(RUN).join(format!("{name}.{kind}")))
 }
