@@ -2,19 +2,21 @@
 
 mod many;
 mod members;
+mod noted;
+mod places;
 mod replaced;
 mod scene;
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use forensics_agent::store::Store;
-use harness::{Agent, PATIENCE, Victim, WorkDir, agent_program, needs_python, needs_root, output, test};
+use harness::{Agent, Victim, WorkDir, agent_program, needs_python, needs_root, output, test};
 use libc::{SIGKILL, SIGTERM};
 
 use many::a_hundred_deaths_around_a_hundred_of_the_agent;
 use members::members_that_came_and_went_meanwhile;
+use noted::{an_end_after_what_is_not_known_any_more, what_came_after_a_request_that_was_survived};
+use places::{a_directory_of_somebody_else, one_name_in_two_places, what_cannot_be_pinned};
 use replaced::{
     another_build_takes_over, records_of_another_version_are_not_read, the_remains_of_a_start_are_cleared,
 };
@@ -33,6 +35,11 @@ fn main() -> ExitCode {
         test("another_build_takes_over", another_build_takes_over),
         test("records_of_another_version_are_not_read", records_of_another_version_are_not_read),
         test("the_remains_of_a_start_are_cleared", the_remains_of_a_start_are_cleared),
+        test("what_came_after_a_request_that_was_survived", what_came_after_a_request_that_was_survived),
+        test("an_end_after_what_is_not_known_any_more", an_end_after_what_is_not_known_any_more),
+        test("what_cannot_be_pinned", what_cannot_be_pinned),
+        test("a_directory_of_somebody_else", a_directory_of_somebody_else),
+        test("one_name_in_two_places", one_name_in_two_places),
         test("the_second_agent", the_second_agent),
         test("detach_removes_everything", detach_removes_everything),
         test("without_a_bpf_file_system", without_a_bpf_file_system),
@@ -84,26 +91,24 @@ sys.stdin.read()";
     let agent = scene.agent_of(&victim)?;
     let asked = kill(victim.pid(), SIGTERM)?;
     ensure!(victim.line()? == "asked");
-    let deadline = Instant::now() + PATIENCE;
-    let open = loop {
-        let open = Store::read(&scene.store).and_then(|store| store.open_incidents()).unwrap_or_default();
-        if let Some(open) = open.into_iter().next() {
-            break open;
-        }
-        ensure!(Instant::now() < deadline, "no open incident is stored");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let open = scene.open(1)?;
     crash(agent)?;
-    // One that has nothing to do with it takes up the thread, and is killed as well.
-    crash(scene.agent_of(&victim)?)?;
+    // The next one goes on with it, and is killed as well.
+    let agent = scene.agent_of(&victim)?;
+    kill(victim.pid(), SIGTERM)?;
+    ensure!(victim.line()? == "asked");
+    let grown = scene.open(2)?;
+    ensure!(grown.facts.id == open.facts.id, "it goes on under another id");
+    ensure!(grown.facts.context == open.facts.context, "the context is another one");
+    crash(agent)?;
     let killer = kill(victim.pid(), SIGKILL)?;
     victim.wait()?;
     let mut agent = scene.agent_of(&victim)?;
     let incident = agent.incident_of(victim.pid())?;
     incident.expect("id", open.facts.id)?;
-    killer.expect_blamed(&incident, "signals.1")?;
+    killer.expect_blamed(&incident, "signals.2")?;
     let signals = incident.list("signals")?;
-    ensure!(signals.len() == 2, incident.fault("not both signals"));
+    ensure!(signals.len() == 3, incident.fault("not all signals"));
     incident.expect("signals.0.signal", "SIGTERM")?;
     incident.expect("signals.0.sender.pid", asked.pid)?;
     incident.expect("lost.records", 0)?;
@@ -172,7 +177,7 @@ fn without_a_bpf_file_system() -> Result<()> {
     let persist = format!("--persist={}", directory.join("pins").display());
     let mut agent = Agent::watch(&["--pid", &victim.pid().to_string(), &persist])?;
     let said = agent.stderr();
-    ensure!(said.contains("mount -t bpf bpf /sys/fs/bpf"), "{said:?}");
+    ensure!(said.contains("mount -t bpf -o mode=0700 bpf /sys/fs/bpf"), "{said:?}");
     let killer = kill(victim.pid(), SIGKILL)?;
     victim.wait()?;
     killer.expect_blamed(&agent.incident_of(victim.pid())?, "signals.0")?;

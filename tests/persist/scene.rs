@@ -1,16 +1,22 @@
 //! Where the programs are pinned, and the agents that do it.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData};
 use forensics_agent::store::{Filter, Store};
+use forensics_incident::model::Incident;
 use harness::{
-    Agent, Finished, Killer, Record, Skip, Victim, WorkDir, agent_program, killer, needs_root, output, unique,
+    Agent, Finished, Killer, PATIENCE, Record, Skip, Victim, WorkDir, agent_program, killer, needs_root,
+    output, unique,
 };
 use libc::SIGKILL;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::Value;
 
 /// A bpf file system of its own, and a store.
 pub(crate) struct Scene {
@@ -49,7 +55,43 @@ impl Scene {
     }
 
     pub(crate) fn detach(&self) -> Result<Finished> {
-        output(Command::new(agent_program()?).arg("detach").arg(&self.directory))
+        self.detach_at(&self.directory)
+    }
+
+    pub(crate) fn detach_at(&self, directory: &Path) -> Result<Finished> {
+        output(Command::new(agent_program()?).arg("detach").arg(directory))
+    }
+
+    /// The incident that is open, once so many signals of it are stored.
+    pub(crate) fn open(&self, signals: usize) -> Result<Incident> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let open = Store::read(&self.store).and_then(|store| store.open_incidents()).unwrap_or_default();
+            ensure!(open.len() < 2, "{} incidents are open", open.len());
+            if let Some(open) = open.into_iter().find(|open| open.facts.signals.len() == signals) {
+                return Ok(open);
+            }
+            ensure!(Instant::now() < deadline, "no open incident with {signals} signals is stored");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Writes a note into the log of what is pinned, as an agent does.
+    pub(crate) fn note(&self, note: &Value) -> Result<()> {
+        /// Of a note, in the frame of an entry.
+        const NOTE: u8 = 1;
+        let name = self.directory.file_name().and_then(|name| name.to_str()).context("no name")?;
+        let beside = std::fs::read_dir("/run/forensics-agent")?.flatten().map(|entry| entry.path());
+        let is_log = |path: &PathBuf| {
+            let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+            file.starts_with(name) && file.ends_with(".records")
+        };
+        let log = beside.into_iter().find(is_log).context("there is no log")?;
+        let body = serde_json::to_vec(note)?;
+        let mut entry = u32::try_from(body.len())?.to_le_bytes().to_vec();
+        entry.push(NOTE);
+        entry.extend(body);
+        Ok(File::options().append(true).open(log)?.write_all(&entry)?)
     }
 
     /// The incidents of a target that are stored.

@@ -7,6 +7,7 @@ use forensics_incident::{
     model::{Process, ProcessKey},
 };
 
+use super::persist::{Identity, is_alive};
 use super::{Progress, Session, faults};
 use crate::host::container;
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
@@ -95,7 +96,7 @@ impl<W: Write> Session<W> {
             self.storage.came(&after);
             self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
-            let news = self.markers.add(&after);
+            let news = self.markers.add(&after, None);
             let job_cookies = self.markers.job_cookies(pid);
             self.kills.watch(&after, &job_cookies, &mut self.enricher.processes);
             self.push(Input::Exec { target: after }, progress)?;
@@ -121,14 +122,15 @@ impl<W: Write> Session<W> {
 
     /// A new target that is there now.
     pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
-        let target = match self.persist.identity(target.key()) {
-            Some(known) => known,
+        let known = self.persist.identity(target.key());
+        let (earlier, is_there) = (known.is_some(), known.is_none() || is_alive(target.key()));
+        let (target, noted) = match known {
+            Some(Identity { process, invocation_id }) => (process, invocation_id),
             None => {
                 let container_name = target.container_id.as_deref().and_then(container::name);
-                Process { container_name, ..target }
+                (Process { container_name, ..target }, None)
             }
         };
-        self.note_target(&target);
         self.targets.insert(target.pid, target.clone());
         if !self.settings.selectors.all {
             self.relays.add(&target, &mut self.watched, |pid| self.targets.contains_key(&pid));
@@ -137,11 +139,14 @@ impl<W: Write> Session<W> {
         if target.pid != std::process::id() {
             self.storage.came(&target);
         }
-        self.evidence.watch(&target);
+        if is_there {
+            self.evidence.watch(&target);
+        }
         self.requests.watch(&target, &mut self.kernel);
-        let news = self.markers.add(&target);
-        let environ = self.markers.environ(target.pid);
-        self.managers.came(&target, environ.and_then(|environ| environ.invocation_id));
+        let news = self.markers.add(&target, noted.clone());
+        self.note_target(&target);
+        let invocation_id = noted.or_else(|| self.markers.invocation_id(target.pid));
+        self.managers.came(&target, invocation_id, earlier);
         let job_cookies = self.markers.job_cookies(target.pid);
         self.kills.watch(&target, &job_cookies, &mut self.enricher.processes);
         self.timings.ask(&target);

@@ -21,9 +21,17 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// An earlier agent has told of these, of the same programs.
-    pub(super) fn go_on(&mut self, reported: u64) {
-        self.reported = reported;
+    /// An earlier agent has told of these, of the same programs, of which the kernel has skipped so many runs by now.
+    pub(super) fn go_on(&mut self, reported: u64, skipped: u64) {
+        *self = Self { skipped, reported };
+    }
+
+    /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
+    fn news(&mut self, in_ring: u64) -> Option<u64> {
+        let total = in_ring + self.skipped;
+        let records = total.checked_sub(self.reported).filter(|records| *records > 0)?;
+        self.reported = total;
+        Some(records)
     }
 
     /// How many were told of.
@@ -39,12 +47,8 @@ impl<W: Write> Session<W> {
         if !progress.closed.is_empty() {
             self.losses.skipped = self.kernel.recursion_misses();
         }
-        let total = self.ring.lost() + self.losses.skipped;
-        if total == self.losses.reported {
-            return Ok(());
-        }
-        let records = total.saturating_sub(self.losses.reported);
-        self.losses.reported = total;
+        let Some(records) = self.losses.news(self.ring.lost()) else { return Ok(()) };
+        let total = self.losses.told();
         self.note(Note::Lost(total));
         self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped: self.losses.skipped })?;
         let suspects: Vec<ProcessKey> = self
@@ -69,5 +73,22 @@ impl<W: Write> Session<W> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_agent_told_is_not_told_again() {
+        let mut losses = Losses { skipped: 2, ..Losses::default() };
+        assert_eq!(losses.news(3), Some(5));
+        assert_eq!((losses.news(3), losses.news(4)), (None, Some(1)));
+        let mut next = Losses::default();
+        next.go_on(losses.told(), 2);
+        assert_eq!(next.news(4), None, "these are the same");
+        assert_eq!((next.news(0), next.told()), (None, 6), "gaps in the sequences are counted anew");
+        assert_eq!(next.news(5), Some(1));
     }
 }

@@ -40,6 +40,8 @@ struct Known {
     target: MarkerTarget,
     /// None when it could not be read.
     environ: Option<Environ>,
+    /// `INVOCATION_ID` of its environment, when it came.
+    invocation_id: Option<String>,
 }
 
 /// The markers of all targets.
@@ -77,15 +79,20 @@ impl Markers {
     }
 
     /// Watches for the markers of a target, and yields those that exist. To be called again when it has executed
-    /// another program: its environment may name another home.
-    pub(super) fn add(&mut self, target: &Process) -> News {
-        // A target that is gone by now has no markers.
+    /// another program: its environment may name another home. `noted` is the `INVOCATION_ID` that an earlier agent read there.
+    pub(super) fn add(&mut self, target: &Process, noted: Option<String>) -> News {
+        // A target that is gone by now has no markers, whoever has its number.
         let Ok(dir) = ProcDir::open(target.pid) else { return News::default() };
         let Ok(mut marker_target) = MarkerTarget::read(&dir) else { return News::default() };
+        if !marker_target.key().is(target.key()) {
+            return News::default();
+        }
         // Of an environment that cannot be read, the user's home is the best guess.
         let environ = Environ::read(&dir, &mut Vec::new(), true).ok();
         marker_target.hermes_home = environ.as_ref().and_then(|environ| environ.hermes_home.clone());
-        self.targets.insert(target.pid, Known { target: marker_target.clone(), environ });
+        let invocation_id =
+            noted.or_else(|| environ.as_ref().and_then(|environ| environ.invocation_id.clone()));
+        self.targets.insert(target.pid, Known { target: marker_target.clone(), environ, invocation_id });
         let Some(watch) = &mut self.watch else { return News::default() };
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);
         self.news(drained)
@@ -94,6 +101,11 @@ impl Markers {
     /// What was kept of the environment of a target when it came, or executed its program.
     pub(super) fn environ(&self, pid: u32) -> Option<Environ> {
         self.targets.get(&pid)?.environ.clone()
+    }
+
+    /// `INVOCATION_ID` in the environment of a target, as it was when it came.
+    pub(super) fn invocation_id(&self, pid: u32) -> Option<String> {
+        self.targets.get(&pid)?.invocation_id.clone()
     }
 
     /// Names in the environment of the target by which CI systems find it.
@@ -166,5 +178,22 @@ impl Markers {
             news.seen.push(Seen { target, marker, writer });
         }
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::proc;
+
+    #[tokio::test]
+    async fn another_process_with_the_number_of_a_target_is_not_read() {
+        let own = proc::read_process_alone(std::process::id()).unwrap();
+        let mut markers = Markers::start(Arc::from([]));
+        markers.add(&Process { start_boot_ns: own.start_boot_ns + 20_000_000, ..own.clone() }, None);
+        assert!(markers.environ(own.pid).is_none());
+        markers.add(&own, Some("noted".to_owned()));
+        assert!(markers.environ(own.pid).is_some());
+        assert_eq!(markers.invocation_id(own.pid).as_deref(), Some("noted"));
     }
 }

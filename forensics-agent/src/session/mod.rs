@@ -186,7 +186,11 @@ impl<W: Write> Session<W> {
         if persist.is_on() {
             requests.attach_any(&mut kernel);
         }
-        persist.pin(&mut kernel, &settings)?;
+        if !persist.pin(&mut kernel, &settings) {
+            kernel = persist.kernel(&settings, &types, programs, log)?;
+            requests = Requests::new(settings.instigator, unix_minus_boot_s);
+            requests.start(&mut kernel)?;
+        }
         let maps = kernel.take_maps()?;
         let failed = |what: &str, reason: &dyn std::fmt::Display| LoadError::Failed {
             what: what.to_owned(),

@@ -23,11 +23,17 @@ impl<W: Write> Session<W> {
     }
 
     pub(super) fn handle(&mut self, outputs: Vec<Output>, progress: &mut Progress) -> io::Result<()> {
+        // Close to the moment that the assembly was told, whatever it takes to tell of each.
+        let closed_ns = if outputs.is_empty() { 0 } else { clock::boot_ns() };
         for output in outputs {
             match output {
-                Output::TerminationRequested { target, signal, boot_ns: _ } => {
+                Output::TerminationRequested { target, signal, boot_ns } => {
+                    let stored = self.persist.take_open(target, boot_ns);
+                    if let Some(stored) = &stored {
+                        self.storage.reopen(target, stored.id.clone());
+                    }
                     self.grow(target, true);
-                    self.take_context(target, signal, progress)?;
+                    self.take_context(target, signal, stored, progress)?;
                     self.evidence.requested(target.pid);
                 }
                 Output::Closed(closed) => {
@@ -37,7 +43,7 @@ impl<W: Write> Session<W> {
                     }
                     let decisive = closed.decisive;
                     let survived = closed.outcome.kind == OutcomeKind::Survived;
-                    let Some(id) = self.closing(closed.target.key(), survived) else { continue };
+                    let Some(id) = self.closing(closed.target.key(), survived, closed_ns) else { continue };
                     let mut facts = Facts::new(&self.host, id, *closed);
                     let is_meant = self.is_meant(&facts, standing);
                     if is_meant == Some(false) {
@@ -159,15 +165,16 @@ impl<W: Write> Session<W> {
         Incident { facts, verdict }
     }
 
-    /// Takes the shutdown context of a target that is asked to end, and looks for markers.
+    /// Takes the shutdown context of a target that is asked to end, and looks for markers; unless an earlier agent did so at the
+    /// time, and stored it.
     pub(super) fn take_context(
         &mut self,
         key: ProcessKey,
         signal: u32,
+        stored: Option<Facts>,
         progress: &mut Progress,
     ) -> io::Result<()> {
-        if let Some(Facts { context: Some(context), markers, .. }) = self.persist.open(key) {
-            // An earlier agent took it at the time.
+        if let Some(Facts { context: Some(context), markers, .. }) = stored {
             let input = Input::Context { target: key, context: Box::new(context), missing: Vec::new() };
             self.push(input, progress)?;
             for marker in markers {

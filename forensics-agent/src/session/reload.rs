@@ -82,7 +82,8 @@ impl<W: Write> Session<W> {
                     None => self.watched.insert(target.key()),
                 };
                 self.timings.ask(&target);
-                let news = self.markers.add(&target);
+                let noted = self.markers.invocation_id(target.pid);
+                let news = self.markers.add(&target, noted);
                 self.handle_news(news, progress)?;
             } else {
                 self.unwatch(target.key(), progress)?;

@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 
-use forensics_incident::model::{Marker, Missing};
+use forensics_incident::model::{Marker, Missing, ProcessKey};
 use serde_json::Value;
 
 use super::read::{MarkerFile, missing};
 use super::timestamp::parse_iso;
-use crate::host::proc::{ProcDir, ProcError, Stat, Status};
+use crate::host::proc::{ProcDir, ProcError, Stat, Status, boot_ns_of_ticks};
 
 /// Characters of a marker that are kept as they stand.
 const RAW_CHARS: usize = 300;
@@ -54,6 +54,11 @@ impl MarkerTarget {
             euid,
             hermes_home: None,
         })
+    }
+
+    /// The process that was read.
+    pub fn key(&self) -> ProcessKey {
+        ProcessKey { pid: self.pid, start_boot_ns: boot_ns_of_ticks(self.start_ticks) }
     }
 
     /// Who may write a marker for it.

@@ -33,6 +33,11 @@ impl Came {
         Self { claimed, pids, ..Self::default() }
     }
 
+    /// True when a process with this id is of another run.
+    pub(super) fn is_other_than(&self, invocation_id: Option<&String>) -> bool {
+        invocation_id.is_some_and(|id| self.claimed.as_ref().is_some_and(|claimed| claimed != id))
+    }
+
     /// The manager's answer; the first one counts.
     pub(super) fn tell(&self, state: UnitState) {
         let _ = self.said.set(state);
@@ -104,6 +109,15 @@ mod tests {
             assert_eq!(came.state().is_some(), state, "{claimed:?} {main_pid} {told}");
             assert_eq!(came.invocation_id().as_ref(), id, "{claimed:?} {main_pid} {told}");
         }
+    }
+
+    #[test]
+    fn one_of_an_earlier_run_is_told_from_those_of_the_present_one() {
+        let (own, next) = ("a".repeat(32), "b".repeat(32));
+        let present = came(Some(&next), 9, &next);
+        assert!(present.is_other_than(Some(&own)));
+        assert!(!present.is_other_than(Some(&next)) && !present.is_other_than(None));
+        assert!(!came(None, 9, &next).is_other_than(Some(&own)), "nothing is known of it");
     }
 
     #[test]

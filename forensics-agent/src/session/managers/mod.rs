@@ -130,12 +130,13 @@ impl Managers {
             .is_none_or(|(came, otherwise)| is_main(&came, &facts.target).unwrap_or(otherwise))
     }
 
-    /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. To be called within the
-    /// event loop.
-    pub(super) fn came(&mut self, target: &Process, invocation_id: Option<String>) {
+    /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. One that an `earlier` agent
+    /// knew may be of a run before the present one. To be called within the event loop.
+    pub(super) fn came(&mut self, target: &Process, invocation_id: Option<String>, earlier: bool) {
         let Some((path, place)) = place_of(target) else { return };
         let is_new_run = target.parent().is_some_and(Process::is_service_manager);
-        if let Some(known) = self.units.get(path).filter(|_| !is_new_run) {
+        let is_of = |known: &Came| !(earlier && known.is_other_than(invocation_id.as_ref()));
+        if let Some(known) = self.units.get(path).filter(|known| !is_new_run && is_of(known)) {
             self.targets.insert(target.pid, Arc::clone(known));
             return;
         }

@@ -31,6 +31,9 @@ pub(in crate::session) enum Note {
         process: Box<Process>,
         /// What it is to the unit or cgroup that is selected.
         standing: Option<Standing>,
+        /// `INVOCATION_ID` of its environment, which cannot be read any more when it has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invocation_id: Option<String>,
     },
     /// An incident closes under this id.
     Closing {
@@ -40,6 +43,8 @@ pub(in crate::session) enum Note {
         id: String,
         /// The target lives on.
         survived: bool,
+        /// When, nanoseconds of `CLOCK_BOOTTIME`.
+        boot_ns: u64,
     },
     /// An incident was told, at a moment of `CLOCK_BOOTTIME` in nanoseconds; or was found to concern nobody.
     Told {
@@ -156,7 +161,7 @@ mod tests {
             Entry::Note(Note::Begin(Begin { sequences: vec![(0, 1, 2)], ..Begin::default() })),
             Entry::Record(vec![1, 2, 3]),
             Entry::Record(Vec::new()),
-            Entry::Note(Note::Closing { key, id: "x".to_owned(), survived: false }),
+            Entry::Note(Note::Closing { key, id: "x".to_owned(), survived: false, boot_ns: 8 }),
         ]
     }
 

@@ -4,30 +4,20 @@
 //! each record here, in the ring, or in both. The file is in `/run`: it is of no use after the ring is gone. Nothing is
 //! synchronised to a disk, since what a process has written outlives the process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use forensics_common::Kind;
-use forensics_incident::model::{Process, ProcessKey};
-
-use super::entry::{Begin, Entry, Gist, Note, frame};
+use super::entry::{Begin, Entry, Note, frame};
+use super::of_use::of_use;
 use crate::host::clock;
-use crate::session::members::Standing;
 
 /// Bytes from which on what is of no use any more is looked for.
 const COMPACT_AT: u64 = 1 << 20;
-/// Bytes that are kept at most; the oldest go first.
+/// Bytes that are kept at most of what happened, where the oldest go first, and as many of the targets.
 const MAX_KEPT: usize = 8 << 20;
-/// Every record is kept so long, nanoseconds: longer than anything waits for another record or a manager, and than the store
-/// takes to write.
-const KEEP_NS: u64 = 10_000_000_000;
-/// A request that was made to a manager is kept so long: stop jobs wait for each other.
-const KEEP_REQUEST_NS: u64 = 130_000_000_000;
-/// Signals that are kept of one target that is alive: as many as an incident holds.
-const MAX_SIGNALS: usize = 256;
 
 /// The log.
 #[derive(Debug)]
@@ -100,11 +90,7 @@ impl Log {
     }
 
     /// Writes it anew, with what is still of use beside these targets, which are there now.
-    pub(in crate::session) fn compact<'a>(
-        &mut self,
-        begin: Begin,
-        targets: impl Iterator<Item = (&'a Process, Option<Standing>)>,
-    ) {
+    pub(in crate::session) fn compact(&mut self, begin: Begin, targets: impl Iterator<Item = Note>) {
         if let Err(why) = self.rewrite(begin, targets) {
             log::warn!("{}: {why}", self.path.display());
             // Not before it has grown as much again.
@@ -112,22 +98,30 @@ impl Log {
         }
     }
 
-    fn rewrite<'a>(
-        &mut self,
-        begin: Begin,
-        targets: impl Iterator<Item = (&'a Process, Option<Standing>)>,
-    ) -> io::Result<()> {
+    fn rewrite(&mut self, begin: Begin, targets: impl Iterator<Item = Note>) -> io::Result<()> {
         let (entries, _) = Entry::read_all(&std::fs::read(&self.path)?);
-        let targets: Vec<(&Process, Option<Standing>)> = targets.collect();
-        let alive: HashMap<u32, ProcessKey> =
-            targets.iter().map(|(target, _)| (target.pid, target.key())).collect();
+        let mut alive = HashMap::new();
         let mut bytes = Vec::new();
         Entry::Note(Note::Begin(begin)).write(&mut bytes);
-        for (process, standing) in targets {
-            let process = Box::new(process.clone());
-            Entry::Note(Note::Target { process, standing }).write(&mut bytes);
+        let mut left_out = 0_u64;
+        for target in targets {
+            if let Note::Target { process, .. } = &target {
+                alive.insert(process.pid, process.key());
+            }
+            let before = bytes.len();
+            Entry::Note(target).write(&mut bytes);
+            if bytes.len() > MAX_KEPT {
+                bytes.truncate(before);
+                left_out += 1;
+            }
         }
-        let kept = still_of_use(entries, &alive, clock::boot_ns());
+        if left_out > 0 {
+            log::warn!(
+                "{}: no room for {left_out} targets, whose end is not told if this agent is killed before",
+                self.path.display()
+            );
+        }
+        let kept = of_use(entries, &alive, clock::boot_ns());
         let framed: Vec<Vec<u8>> = kept
             .iter()
             .map(|entry| {
@@ -156,134 +150,27 @@ impl Log {
     }
 }
 
-/// The entries that a later agent may need: the last seconds, what incidents that are not told and targets that are alive have
-/// received, and requests that managers may still be at.
-fn still_of_use(entries: Vec<Entry>, alive: &HashMap<u32, ProcessKey>, now: u64) -> Vec<Entry> {
-    let is_alive = |key: ProcessKey| alive.get(&key.pid).is_some_and(|alive| alive.is(key));
-    let is_recent = |boot_ns: u64, within: u64| now.saturating_sub(boot_ns) <= within;
-    let done: HashSet<String> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            Entry::Note(Note::Told { id, boot_ns, .. }) if !is_recent(*boot_ns, KEEP_NS) => Some(id.clone()),
-            _ => None,
-        })
-        .collect();
-    let unfinished: Vec<ProcessKey> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            Entry::Note(Note::Closing { key, id, .. }) if !done.contains(id) => Some(*key),
-            _ => None,
-        })
-        .collect();
-    let is_unfinished = |key: ProcessKey| unfinished.iter().any(|unfinished| unfinished.is(key));
-    let mut signals: HashMap<u32, usize> = HashMap::new();
-    let mut kept: Vec<Entry> = entries
-        .into_iter()
-        .rev()
-        .filter(|entry| match entry {
-            Entry::Record(bytes) => Gist::of(bytes).is_some_and(|gist| {
-                let alive = gist.key.filter(|key| gist.kind == Kind::Signal && is_alive(*key));
-                let count = alive.map(|key| signals.entry(key.pid).or_default());
-                let is_among_last = count.is_some_and(|count| {
-                    *count += 1;
-                    *count <= MAX_SIGNALS
-                });
-                let within = if gist.kind == Kind::Request { KEEP_REQUEST_NS } else { KEEP_NS };
-                is_among_last || is_recent(gist.boot_ns, within) || gist.key.is_some_and(is_unfinished)
-            }),
-            Entry::Note(Note::Begin(_) | Note::Lost(_)) => false,
-            // Those that are alive are written anew.
-            Entry::Note(Note::Target { process, .. }) => {
-                !is_alive(process.key()) && is_unfinished(process.key())
-            }
-            Entry::Note(Note::Closing { key, id, .. }) => is_alive(*key) || !done.contains(id),
-            Entry::Note(Note::Told { .. }) => true,
-        })
-        .collect();
-    kept.reverse();
-    // What was told of incidents that nothing else speaks of is of no use.
-    let closing: HashSet<String> = kept
-        .iter()
-        .filter_map(|entry| match entry {
-            Entry::Note(Note::Closing { id, .. }) => Some(id.clone()),
-            _ => None,
-        })
-        .collect();
-    kept.retain(|entry| !matches!(entry, Entry::Note(Note::Told { id, .. }) if !closing.contains(id)));
-    kept
-}
-
 #[cfg(test)]
 mod tests {
-    use forensics_common::{ExitRecord, Header, SignalRecord, TaskInfo};
+    use forensics_incident::model::Process;
 
     use super::*;
 
-    const NOW: u64 = 1_000 * KEEP_NS;
-    const OLD: u64 = NOW - 20 * KEEP_NS;
-
-    fn key(pid: u32) -> ProcessKey {
-        ProcessKey { pid, start_boot_ns: 1 }
-    }
-
-    /// A record of a kind at a moment, about a process.
-    fn record(kind: Kind, boot_ns: u64, pid: u32) -> Entry {
-        let mut bytes = vec![0; 512];
-        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-        put(core::mem::offset_of!(Header, kind), &(kind as u32).to_ne_bytes());
-        put(core::mem::offset_of!(Header, boot_ns), &boot_ns.to_ne_bytes());
-        let task = match kind {
-            Kind::Signal => core::mem::offset_of!(SignalRecord, target),
-            _ => core::mem::offset_of!(ExitRecord, task),
-        };
-        put(task + core::mem::offset_of!(TaskInfo, tgid), &pid.to_ne_bytes());
-        put(task + core::mem::offset_of!(TaskInfo, start_boot_ns), &1u64.to_ne_bytes());
-        Entry::Record(bytes)
-    }
-
-    fn target(pid: u32) -> Entry {
-        let process = Box::new(Process { pid, start_boot_ns: 1, ..Process::default() });
-        Entry::Note(Note::Target { process, standing: None })
-    }
-
-    fn closing(pid: u32, id: &str) -> Entry {
-        Entry::Note(Note::Closing { key: key(pid), id: id.to_owned(), survived: false })
-    }
-
-    fn told(id: &str, boot_ns: u64) -> Entry {
-        Entry::Note(Note::Told { id: id.to_owned(), boot_ns, dropped: false })
-    }
-
-    fn kept(entries: &[Entry], alive: &[u32]) -> Vec<Entry> {
-        let alive = alive.iter().map(|&pid| (pid, key(pid))).collect();
-        still_of_use(entries.to_vec(), &alive, NOW)
+    fn target(pid: u32, name: &str) -> Note {
+        let process = Box::new(Process { pid, name: name.to_owned(), ..Process::default() });
+        Note::Target { process, standing: None, invocation_id: None }
     }
 
     #[test]
-    fn what_a_target_received_is_kept_as_long_as_it_is_alive() {
-        let entries = [target(7), record(Kind::Signal, OLD, 7), record(Kind::Exit, OLD, 8)];
-        assert_eq!(kept(&entries, &[7]), entries[1..2], "who it is is written anew");
-        assert_eq!(kept(&entries, &[]), []);
-        let many = vec![record(Kind::Signal, OLD, 7); MAX_SIGNALS + 5];
-        assert_eq!(kept(&many, &[7]).len(), MAX_SIGNALS);
-    }
-
-    #[test]
-    fn what_is_not_told_and_stored_is_kept_whole() {
-        let life = [target(7), record(Kind::Signal, OLD, 7), record(Kind::Exit, OLD, 7), closing(7, "x")];
-        assert_eq!(kept(&life, &[]), life);
-        let lately = [&life[..], &[told("x", NOW - KEEP_NS / 2)]].concat();
-        assert_eq!(kept(&lately, &[]), lately, "the disk may be slow");
-        let done = [&life[..], &[told("x", OLD)]].concat();
-        assert_eq!(kept(&done, &[]), []);
-    }
-
-    #[test]
-    fn the_last_seconds_are_kept_and_requests_longer() {
-        let recent = [record(Kind::Exec, NOW - 1, 9), record(Kind::Exit, NOW - 1, 9)];
-        assert_eq!(kept(&recent, &[]), recent);
-        let requests = [record(Kind::Request, NOW - KEEP_REQUEST_NS, 0), record(Kind::Exec, OLD, 0)];
-        assert_eq!(kept(&requests, &[]), requests[..1]);
+    fn targets_without_end_are_bounded_as_well() {
+        let path = std::env::temp_dir().join(format!("forensics-many-{}.records", std::process::id()));
+        let (mut log, _) = Log::open(&path).unwrap();
+        let name = "x".repeat(MAX_KEPT / 10);
+        log.compact(Begin::default(), (1..20).map(|pid| target(pid, &name)));
+        let (_, entries) = Log::open(&path).unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        std::fs::remove_file(&path).unwrap();
+        assert!(entries.len() == 10 && size <= MAX_KEPT as u64, "{} entries, {size} bytes", entries.len());
     }
 
     #[test]
@@ -299,12 +186,15 @@ mod tests {
         let (mut log, entries) = Log::open(&path).unwrap();
         assert_eq!(entries, [Entry::Note(Note::Begin(begin)), Entry::Record(vec![1, 2, 3])]);
         log.record(&[4]);
-        let Entry::Note(Note::Target { process, .. }) = target(7) else { panic!("no target") };
-        log.compact(Begin { ring: 6, ..Begin::default() }, std::iter::once((&*process, None)));
+        log.compact(Begin { ring: 6, ..Begin::default() }, std::iter::once(target(7, "x")));
         log.record(&[5]);
         let (_, entries) = Log::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let begin = Entry::Note(Note::Begin(Begin { ring: 6, ..Begin::default() }));
-        assert_eq!(entries, [begin, target(7), Entry::Record(vec![5])], "what is no record is of no use");
+        assert_eq!(
+            entries,
+            [begin, Entry::Note(target(7, "x")), Entry::Record(vec![5])],
+            "what is no record is of no use"
+        );
     }
 }

@@ -2,13 +2,16 @@
 
 mod entry;
 mod log;
+mod of_use;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use forensics_common::{ABI_VERSION, Config};
-use forensics_incident::model::{Facts, Process, ProcessKey};
+use forensics_incident::model::{Facts, Process, ProcessKey, Signal};
 
 use super::Settings;
 use super::processes::in_ticks;
@@ -19,6 +22,7 @@ use crate::kernel::{
 use crate::store::Store;
 pub(super) use entry::{Begin, Entry, Note};
 pub(super) use log::Log;
+pub(super) use recover::is_alive;
 
 /// The state of what is pinned, and what an earlier agent left.
 #[derive(Default)]
@@ -29,9 +33,9 @@ pub(super) struct Persist {
     earlier: Option<Box<Earlier>>,
     entries: Vec<Entry>,
     /// Targets as an earlier agent knew them, by key in ticks.
-    identities: HashMap<ProcessKey, Process>,
-    /// Ids under which their incidents were closed, in that order.
-    ids: HashMap<ProcessKey, VecDeque<String>>,
+    identities: HashMap<ProcessKey, Identity>,
+    /// Ids under which their incidents were closed, in that order, and whether the target lived on.
+    ids: HashMap<ProcessKey, VecDeque<(String, bool)>>,
     /// Incidents that are done with.
     told: HashSet<String>,
     /// What was stored of those that were open.
@@ -40,6 +44,14 @@ pub(super) struct Persist {
     is_recovering: bool,
     /// An earlier agent took it off the ring.
     is_replaying: bool,
+}
+
+/// A target as an earlier agent knew it.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) process: Process,
+    /// `INVOCATION_ID` of its environment.
+    pub(super) invocation_id: Option<String>,
 }
 
 impl Persist {
@@ -69,7 +81,15 @@ impl Persist {
         if let Err(why) = pins.settle() {
             ::log::warn!("{why}");
         }
-        match pins.find(wanted(settings))? {
+        let found = match pins.find(wanted(settings)) {
+            Ok(found) => found,
+            Err(why) => {
+                ::log::warn!("{why}; the kernel programs of this agent end with it");
+                *self = Self::default();
+                return load();
+            }
+        };
+        match found {
             Found::Running(mut kernel) => {
                 kernel.reconfigure(config)?;
                 self.how = Some("adopted");
@@ -96,26 +116,19 @@ impl Persist {
         load()
     }
 
-    /// Pins new programs, before their maps are taken. Where that cannot be, the agent does without, and says why.
-    ///
-    /// # Errors
-    /// The programs are not attached any more.
-    pub(super) fn pin(&mut self, kernel: &mut Kernel, settings: &Settings) -> Result<(), LoadError> {
-        let Some(pins) = &self.pins else { return Ok(()) };
-        if kernel.is_adopted() {
-            return Ok(());
-        }
+    /// Pins new programs, before their maps are taken. Where that cannot be, the agent does without, and says why: false
+    /// when they are not attached any more then, and must be loaded anew.
+    pub(super) fn pin(&mut self, kernel: &mut Kernel, settings: &Settings) -> bool {
+        let Some(pins) = self.pins.as_ref().filter(|_| !kernel.is_adopted()) else { return true };
         let next = if self.earlier.is_some() { pins.next() } else { pins.clone() };
-        if let Err(why) = kernel.pin(&next, wanted(settings)) {
-            if !kernel.is_attached() {
-                return Err(why);
-            }
-            ::log::warn!("{why}; the kernel programs of this agent end with it");
-            // Nothing of it is of use to anybody.
-            let _ = next.remove();
-            *self = Self::default();
+        let Err(why) = kernel.pin(&next, wanted(settings)) else { return true };
+        ::log::warn!("{why}; the kernel programs of this agent end with it");
+        // Nothing of it is of use to anybody.
+        if let Err(why) = next.remove() {
+            ::log::warn!("{why}");
         }
-        Ok(())
+        *self = Self::default();
+        kernel.is_attached()
     }
 
     /// True where the programs outlive the agent.
@@ -155,11 +168,12 @@ impl Persist {
         let mut told = Vec::new();
         for entry in &entries {
             match entry {
-                Entry::Note(Note::Target { process, .. }) => {
-                    self.identities.insert(in_ticks(process.key()), Process::clone(process));
+                Entry::Note(Note::Target { process, invocation_id, .. }) => {
+                    let (process, invocation_id) = (Process::clone(process), invocation_id.clone());
+                    self.identities.insert(in_ticks(process.key()), Identity { process, invocation_id });
                 }
-                Entry::Note(Note::Closing { key, id, .. }) => {
-                    self.ids.entry(in_ticks(*key)).or_default().push_back(id.clone());
+                Entry::Note(Note::Closing { key, id, survived, .. }) => {
+                    self.ids.entry(in_ticks(*key)).or_default().push_back((id.clone(), *survived));
                 }
                 Entry::Note(Note::Told { id, dropped: true, .. }) => drop(self.told.insert(id.clone())),
                 Entry::Note(Note::Told { id, dropped: false, .. }) => told.push(id.clone()),
@@ -187,24 +201,32 @@ impl Persist {
     }
 
     /// A target as an earlier agent knew it.
-    pub(super) fn identity(&mut self, key: ProcessKey) -> Option<Process> {
+    pub(super) fn identity(&self, key: ProcessKey) -> Option<Identity> {
         self.identities.get(&in_ticks(key)).filter(|_| self.is_recovering).cloned()
     }
 
-    /// What was stored of the incident of a target that was open when an earlier agent ended.
-    pub(super) fn open(&mut self, key: ProcessKey) -> Option<Facts> {
-        self.open.remove(&in_ticks(key))
+    /// What was stored of the incident that a request at this moment opens, `CLOCK_BOOTTIME` nanoseconds, when it was open as
+    /// an earlier agent ended. Those before it, which the target survived, have other ids.
+    pub(super) fn take_open(&mut self, key: ProcessKey, asked_ns: u64) -> Option<Facts> {
+        let key = in_ticks(key);
+        let facts = self.open.get(&key)?;
+        let asked = |signal: &Signal| (signal.boot_ns..=signal.last_ns()).contains(&asked_ns);
+        let closes_as = self.ids.get(&key).and_then(VecDeque::front);
+        let is_this = facts.signals.iter().any(asked) && closes_as.is_none_or(|(id, _)| *id == facts.id);
+        if is_this { self.open.remove(&key) } else { None }
     }
 
     /// The id under which an earlier agent closed an incident that closes now.
-    pub(super) fn id(&mut self, key: ProcessKey) -> Option<String> {
-        self.ids.get_mut(&in_ticks(key))?.pop_front()
+    pub(super) fn id(&mut self, key: ProcessKey, survived: bool) -> Option<String> {
+        let ids = self.ids.get_mut(&in_ticks(key))?;
+        let at = ids.iter().position(|(_, lived_on)| *lived_on == survived)?;
+        ids.remove(at).map(|(id, _)| id)
     }
 
     /// That id is used, or of no use.
     pub(super) fn forget_id(&mut self, key: ProcessKey, id: &str) {
         if let Some(ids) = self.ids.get_mut(&in_ticks(key)) {
-            ids.retain(|kept| kept != id);
+            ids.retain(|(kept, _)| kept != id);
         }
     }
 

@@ -80,7 +80,7 @@ impl<W: Write> Session<W> {
             Entry::Note(Note::Lost(total)) => Some(*total),
             _ => None,
         });
-        self.losses.go_on(lost.unwrap_or(begin.lost));
+        self.losses.go_on(lost.unwrap_or(begin.lost), self.kernel.recursion_misses());
         true
     }
 
@@ -98,9 +98,10 @@ impl<W: Write> Session<W> {
                     Ok(())
                 }
             },
-            Entry::Note(Note::Target { process, standing }) => self.restore(*process, standing, progress),
-            Entry::Note(Note::Closing { key, id, survived: true }) => {
-                let outputs = self.assembler.survive(clock::boot_ns(), key);
+            Entry::Note(Note::Target { process, standing, .. }) => self.restore(*process, standing, progress),
+            Entry::Note(Note::Closing { key, id, survived: true, boot_ns }) => {
+                // As of then: what the target received since explains what becomes of it.
+                let outputs = self.assembler.survive(boot_ns, key);
                 self.handle(outputs, progress)?;
                 // When what led to it is not known any more, the id is not that of its end.
                 self.persist.forget_id(key, &id);
@@ -126,14 +127,9 @@ impl<W: Write> Session<W> {
         if let Some(standing) = standing.filter(|_| self.members.get(key).is_none()) {
             self.members.restore(&process, standing);
         }
-        if holder.is_none() {
-            if let Some(facts) = self.persist.open.get(&super::in_ticks(key)) {
-                self.storage.reopen(key, facts.id.clone());
-            }
-            if !self.watched.contains(key.pid) && is_alive(key) && self.is_wanted(&process) {
-                // One that ends just now has no end on record: it is looked at afterwards.
-                let _ = self.watched.insert(key);
-            }
+        if holder.is_none() && !self.watched.contains(key.pid) && is_alive(key) && self.is_wanted(&process) {
+            // One that ends just now has no end on record: it is looked at afterwards.
+            let _ = self.watched.insert(key);
         }
         self.add(process, progress)
     }
@@ -205,7 +201,8 @@ impl<W: Write> Session<W> {
     pub(in crate::session) fn note_target(&mut self, process: &Process) {
         let standing = self.members.get(process.key());
         if let Some(log) = self.ring.log().filter(|_| !self.persist.is_recovering) {
-            log.note(Note::Target { process: Box::new(process.clone()), standing });
+            let invocation_id = self.markers.invocation_id(process.pid);
+            log.note(Note::Target { process: Box::new(process.clone()), standing, invocation_id });
         }
     }
 
@@ -216,13 +213,18 @@ impl<W: Write> Session<W> {
         }
     }
 
-    /// The id of an incident that closes; none when an earlier agent has told of it.
-    pub(in crate::session) fn closing(&mut self, key: ProcessKey, survived: bool) -> Option<String> {
+    /// The id of an incident that closes at this moment, `CLOCK_BOOTTIME` nanoseconds; none when an earlier agent has told of it.
+    pub(in crate::session) fn closing(
+        &mut self,
+        key: ProcessKey,
+        survived: bool,
+        boot_ns: u64,
+    ) -> Option<String> {
         let own = self.storage.close(key);
-        let id = match self.persist.id(key) {
+        let id = match self.persist.id(key, survived) {
             Some(id) => id,
             None => {
-                self.note(Note::Closing { key, id: own.clone(), survived });
+                self.note(Note::Closing { key, id: own.clone(), survived, boot_ns });
                 own
             }
         };
@@ -249,14 +251,19 @@ impl<W: Write> Session<W> {
             sequences: self.ring.sequences(),
             lost: self.losses.told(),
         };
-        let members = &self.members;
-        let targets = self.targets.values().map(|target| (target, members.get(target.key())));
+        let (members, markers) = (&self.members, &self.markers);
+        let targets = self.targets.values().map(|target| Note::Target {
+            process: Box::new(target.clone()),
+            standing: members.get(target.key()),
+            invocation_id: markers.invocation_id(target.pid),
+        });
         if let Some(log) = self.ring.log() {
             log.compact(begin, targets);
         }
     }
 }
 
-fn is_alive(key: ProcessKey) -> bool {
+/// True for a process that is there, and is not another with its number.
+pub(in crate::session) fn is_alive(key: ProcessKey) -> bool {
     proc::read_key(key.pid).is_some_and(|now| now.is(key))
 }
