@@ -77,6 +77,30 @@ pub(crate) fn a_restart_loop_without_a_pause() -> Result<()> {
     no_more(agent, &told)
 }
 
+/// The run that ended is not the one that its manager is at when the next agent asks.
+pub(crate) fn a_restart_while_no_agent_was_there() -> Result<()> {
+    // Of the machine.
+    const PLACE: &str = "/run/bpf-of-u-gap";
+    const STORE: &str = "/run/u-gap.db";
+    let machine = Machine::get()?;
+    machine.sh(&format!("mkdir {PLACE} && mount -t bpf -o mode=0700 bpf {PLACE}"))?;
+    let pid = machine.host_pid(machine.service("u-gap", &["ExecStart=/bin/sleep 1023"])?)?;
+    let run = || machine.sh("systemctl show --value -p InvocationID u-gap");
+    let before = run()?;
+    let persist = format!("--persist={PLACE}/pins");
+    let start = || Agent::start(machine.agent_beside(), &["-u", "u-gap", &persist, "--store", STORE]);
+    drop(start()?);
+    machine.sh("systemctl restart u-gap")?;
+    ensure!(run()? != before, "it is the same run");
+    let mut agent = start()?;
+    agent.ready().expect("persist", "adopted")?;
+    let incident = agent.explained_incident_of(pid)?;
+    incident.expect("verdict.cause", "systemd-stop")?;
+    incident.expect("manager.invocation_id", before)?;
+    agent.stop()?;
+    machine.sh(&format!("systemctl stop u-gap; umount {PLACE}; rmdir {PLACE}")).map(drop)
+}
+
 /// Its manager and its cgroup know the unit by another name.
 pub(crate) fn a_unit_by_its_alias() -> Result<()> {
     let machine = Machine::get()?;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         test("unit_of_a_user", members::unit_of_a_user),
         test("twenty_restarts_in_a_row", lifetimes::twenty_restarts_in_a_row),
         test("a_restart_loop_without_a_pause", lifetimes::a_restart_loop_without_a_pause),
+        test("a_restart_while_no_agent_was_there", lifetimes::a_restart_while_no_agent_was_there),
         test("a_unit_by_its_alias", lifetimes::a_unit_by_its_alias),
         test("a_unit_that_appears_later", lifetimes::a_unit_that_appears_later),
         test("cgroups_that_are_there_and_later", cgroups::that_are_there_and_later),
