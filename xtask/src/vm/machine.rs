@@ -119,7 +119,9 @@ fn command(
     qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     match accelerator {
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
-        Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]),
+        // One thread for both processors: where each has its own, one now and then goes on executing what the other has rewritten, as
+        // kernels rewrite their code when a tracepoint is attached, and loops there for ever.
+        Accelerator::Emulation => qemu.args(["-accel", "tcg,thread=single", "-cpu", "max,la57=off"]),
     };
     qemu.args(["-machine", "q35", "-smp", "2", "-m", MEMORY, "-display", "none", "-nic", "none"]);
     qemu.arg("-chardev").arg(format!("file,id=console,path={},append=on", console.display()));
