@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{guest, image, scratch};
 use crate::{command, dist, workspace};
 
-/// Where the scripts of tests are, from the root of the workspace.
-const SCRIPTS: [&str; 2] = ["tests/programs", "xtask/src/bench"];
+/// Where the scripts of tests are, and what they test, from the root of the workspace.
+const SCRIPTS: [&str; 3] = ["tests/programs", "xtask/src/bench", "clients/python"];
 /// The test programs that need docker and podman.
 const WITH_CONTAINERS: [&str; 1] = ["containers"];
 /// The test program whose tests take several boots.
