@@ -113,7 +113,9 @@ impl Machine {
 
     /// The agent with everything of the machine but its pids.
     pub fn agent_beside(&self) -> Command {
-        const SCRIPT: &str = "mount -t proc proc /proc && exec \"$@\"";
+        // A container has no tracing file system, by which system calls are seen.
+        const SCRIPT: &str = "mount -t proc proc /proc; \
+            test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; exec \"$@\"";
         let agent = self.program("forensics-agent");
         let Some(container) = &self.container else { return Command::new(agent) };
         let mut command = Command::new("nsenter");
