@@ -3,6 +3,8 @@
 //! This runs for each signal by which people end processes, watched or not, so a sender has one place, found by its start, and
 //! whoever comes later takes it over. Signals that programs send each other all day do not pay for it.
 
+use core::ptr::null_mut;
+
 use aya_ebpf::{bindings::task_struct, helpers::generated::bpf_get_current_task_btf};
 use forensics_common::{Reach, reach_id, reach_place};
 
@@ -16,11 +18,12 @@ use crate::{
 const COUNTED: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 5 | 1 << 8 | 1 << 14;
 
 /// Counts a signal for the running thread, which it yields: to ask for it again takes half as long as everything here. Only where
-/// the kernel knows the type of that: calls would cost too much.
+/// the kernel knows the type of that: calls would cost too much. Null where it did not ask. An `Option` would have a part that is
+/// not written, which no verifier before Linux 6.3 lets the compiler move.
 #[inline(always)]
-pub(crate) fn count(signal: u32, bit: u64) -> Option<*mut task_struct> {
+pub(crate) fn count(signal: u32, bit: u64) -> *mut task_struct {
     if COUNTED & bit == 0 || !have_task_pt_regs() {
-        return None;
+        return null_mut();
     }
     // SAFETY: the helper takes nothing.
     let current = unsafe { bpf_get_current_task_btf() };
@@ -29,7 +32,7 @@ pub(crate) fn count(signal: u32, bit: u64) -> Option<*mut task_struct> {
     if let Ok(start_boot_ns) = start {
         add(start_boot_ns, signal);
     }
-    Some(current)
+    current
 }
 
 #[inline(always)]

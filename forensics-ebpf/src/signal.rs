@@ -8,6 +8,8 @@
 //! the program judges nothing. It records `current` as what it is, the process that was running, with the
 //! kernel stack that tells whether that process was the sender.
 
+use core::ptr::null_mut;
+
 use aya_ebpf::{
     EbpfContext,
     bindings::task_struct,
@@ -99,7 +101,8 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
         return;
     }
     // What the kernel sends is nobody's.
-    let current = if generated.info != SEND_SIG_PRIV { reach::count(generated.signal, bit) } else { None };
+    let current =
+        if generated.info != SEND_SIG_PRIV { reach::count(generated.signal, bit) } else { null_mut() };
     let Ok(tgid) = target_tgid() else { return };
     let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
@@ -226,17 +229,14 @@ impl Sender {
 }
 
 /// The running thread. It is needed for every signal at a target, so that it is read by plain loads where the kernel knows the
-/// types: each call of a helper costs as much as ten of them. `current` is it, for those who have asked already.
+/// types: each call of a helper costs as much as ten of them. `current` is it, or null where nobody has asked yet.
 #[inline(always)]
-fn running(current: Option<*mut task_struct>) -> Sender {
+fn running(current: *mut task_struct) -> Sender {
     if have_task_pt_regs() {
         // SAFETY: the helpers return typed pointers to the running task and to its registers; the members are a `u64` and
         // three of at least the size of an `int`.
         return unsafe {
-            let current = match current {
-                Some(current) => current,
-                None => bpf_get_current_task_btf(),
-            };
+            let current = if current.is_null() { bpf_get_current_task_btf() } else { current };
             let task = current as *const u8;
             let tgid = typed::<u32>(task, offset!(task_tgid)).unwrap_or(0);
             let tid = typed::<u32>(task, offset!(task_pid)).unwrap_or(0);
