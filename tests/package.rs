@@ -117,6 +117,13 @@ impl Scene {
     }
 }
 
+/// What a manager's executor makes and ends while it sets a service up is nobody's concern.
+fn starts_are_no_ends(scene: &Scene) -> Result<()> {
+    let told = scene.sh("forensics-agent list")?;
+    ensure!(!told.contains("'("), "an executor is blamed: {told}");
+    Ok(())
+}
+
 fn from_installation_to_removal() -> Result<()> {
     let (machine, package) = machine()?;
     let scene = Scene { machine };
@@ -126,6 +133,7 @@ fn from_installation_to_removal() -> Result<()> {
     killed(&scene)?;
     upgraded(&scene, &package)?;
     wrong_configuration(&scene)?;
+    starts_are_no_ends(&scene)?;
     removed(&scene)?;
     ensure!(loaded_programs()? == programs, "it left {:?} in the kernel", loaded_programs()?);
     Ok(())

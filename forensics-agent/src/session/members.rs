@@ -78,6 +78,9 @@ impl Members {
 /// manager started that has done its work well, when only a pattern names the unit: most of what runs on a host ends so, as
 /// jobs of timers do, or the commands that start and reload a service.
 pub(super) fn concerns(closed: &Closed, standing: Option<Standing>, places: &Places) -> bool {
+    if is_of_start(closed) {
+        return false;
+    }
     let by_itself = closed.outcome.kind == OutcomeKind::Exited && closed.decisive.is_none();
     let is_named = || closed.target.cgroup.as_deref().is_none_or(|path| places.are_named(path));
     match standing {
@@ -85,6 +88,22 @@ pub(super) fn concerns(closed: &Closed, standing: Option<Standing>, places: &Pla
         Some(Standing::Top) => !by_itself || closed.outcome.exit_code != Some(0) || is_named(),
         None => true,
     }
+}
+
+/// True for the end of a helper that a manager's executor makes while it sets a service up (user namespaces, say), and ends itself:
+/// both still are the manager's program, and the executor bears the name of what it is to start in brackets
+/// (`exec_invoke()` in systemd's `src/core/exec-invoke.c`).
+fn is_of_start(closed: &Closed) -> bool {
+    let is_executor = |process: &Process| matches!(process.program(), "systemd-executor" | "systemd");
+    let sender = closed.decisive.and_then(|index| closed.signals.get(index)?.sender.as_ref());
+    sender.is_some_and(|sender| {
+        is_executor(&closed.target)
+            && closed.target.exe.is_some()
+            && closed.target.exe == sender.exe
+            && closed.target.parent().is_some_and(|parent| parent.is(sender))
+            && sender.pid != 1
+            && sender.name.starts_with('(')
+    })
 }
 
 impl<W: Write> Session<W> {
