@@ -91,18 +91,20 @@ pub(super) fn concerns(closed: &Closed, standing: Option<Standing>, places: &Pla
 }
 
 /// True for the end of a helper that a manager's executor makes while it sets a service up (user namespaces, say), and ends itself:
-/// both still are the manager's program, and the executor bears the name of what it is to start in brackets
-/// (`exec_invoke()` in systemd's `src/core/exec-invoke.c`).
-fn is_of_start(closed: &Closed) -> bool {
-    let is_executor = |process: &Process| matches!(process.program(), "systemd-executor" | "systemd");
+/// the helper still is the manager's program, and the executor bears the name of what it is to start in brackets
+/// (`exec_invoke()` in systemd's `src/core/exec-invoke.c`). By the time it is looked at, the executor may have started that.
+pub(super) fn is_of_start(closed: &Closed) -> bool {
+    // Of one that lives for a moment, what it executes is not always known.
+    let is_executor = |process: &Process| match &process.exe {
+        Some(_) => matches!(process.program(), "systemd-executor" | "systemd"),
+        None => process.name.starts_with('('),
+    };
+    let target = &closed.target;
     let sender = closed.decisive.and_then(|index| closed.signals.get(index)?.sender.as_ref());
     sender.is_some_and(|sender| {
-        is_executor(&closed.target)
-            && closed.target.exe.is_some()
-            && closed.target.exe == sender.exe
-            && closed.target.parent().is_some_and(|parent| parent.is(sender))
-            && sender.pid != 1
-            && sender.name.starts_with('(')
+        let made_it =
+            target.ppid == Some(sender.pid) || target.parent().is_some_and(|parent| parent.is(sender));
+        made_it && sender.pid != 1 && sender.name.starts_with('(') && is_executor(target)
     })
 }
 

@@ -139,6 +139,9 @@ impl<W: Write> Session<W> {
         let now = clock::boot_ns();
         for (key, id) in self.storage.take_grown() {
             let Some(closed) = self.assembler.preview(now, key) else { continue };
+            if members::is_of_start(&closed) {
+                continue;
+            }
             let incident = self.judged(Facts::new(&self.host, id, closed));
             self.storage.put(&incident, State::Open);
         }
