@@ -161,11 +161,7 @@ fn what_was_told_is_not_told_again() -> Result<()> {
 /// A request to end that the earlier agent recorded, and an end that nobody saw: one incident, with its sender.
 fn what_was_recorded_before_the_gap() -> Result<()> {
     let scene = Scene::new()?;
-    let script = "import signal, sys
-signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))
-print('ready', flush=True)
-sys.stdin.read()";
-    let mut victim = Victim::spawn(Command::new(needs_python()?).args(["-c", script]))?;
+    let mut victim = Victim::that_tells_of_sigterm()?;
     let agent = scene.noting(&[victim.pid()])?;
     let asked = killer(&["kill", &victim.pid().to_string(), &SIGTERM.to_string()])?;
     ensure!(victim.line()? == "asked");

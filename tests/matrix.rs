@@ -5,23 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use forensics_agent::kernel::costs::EVERYTHING;
 use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes, VMLINUX_BTF};
 use forensics_agent::kernel::requests::RequestHook;
-use forensics_common::Config;
 use harness::{Skip, needs_root, test};
 
 /// What each program may cost the verifier, by kernel.
 const BUDGETS: &str = include_str!("budgets.toml");
-
-/// Everything that a program can do is asked of it, so that nothing is folded away before it is verified.
-const EVERYTHING: Config = Config {
-    record_mask: u64::MAX,
-    unhandled_mask: u64::MAX,
-    all: 1,
-    watch_execs: 1,
-    watch_new_cgroups: 1,
-    ..Config::NOTHING
-};
 
 /// Programs, and of each the verified instructions and the bytes of its translation.
 type Sizes = BTreeMap<String, (u32, u32)>;

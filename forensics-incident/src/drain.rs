@@ -1,7 +1,7 @@
 //! How long earlier stops of a unit took.
 
-use crate::model::{Facts, ObservedDrain, OutcomeKind, Process, Signal};
-use crate::signals::{SIGABRT, SIGKILL, requests_termination};
+use crate::model::{Facts, ObservedDrain, OutcomeKind, Process};
+use crate::signals::{SIGABRT, SIGKILL};
 use crate::stop;
 
 /// True when it matters to an end: its manager asked, and then killed it.
@@ -32,8 +32,8 @@ fn took_s(facts: &Facts) -> Option<f64> {
         _ => false,
     };
     // What else came meanwhile may have ended it.
-    let ends = |signal: &Signal| requests_termination(signal.signal_num) || signal.signal_num == SIGABRT;
-    let is_alone = !facts.signals.iter().any(|signal| ends(signal) && signal.last_ns() > first.last_ns());
+    let is_alone =
+        !facts.signals.iter().any(|signal| stop::ends(signal) && signal.last_ns() > first.last_ns());
     let is_asked = !matches!(first.signal_num, SIGKILL | SIGABRT) && std::ptr::eq(first, last);
     (is_main && answered && is_alone && is_asked).then(|| (facts.outcome.ts - first.ts).max(0.0))
 }
@@ -41,6 +41,7 @@ fn took_s(facts: &Facts) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Signal;
     use crate::sample::{exited, kill, killed, nginx, process, systemd};
     use crate::signals::SIGTERM;
 

@@ -11,11 +11,15 @@ const MOST_PATIENCE_S: f64 = 3600.0;
 /// A busy manager is late by this part of its timeout.
 const SLACK: f64 = 0.1;
 
+/// True for a signal by which managers, and people, end processes.
+pub fn ends(signal: &Signal) -> bool {
+    requests_termination(signal.signal_num) || signal.signal_num == SIGABRT
+}
+
 /// A signal of a service manager that is to end a target. Its SIGHUP may be a reload; one that ends a target comes with others,
 /// or is the last.
 pub fn is_of_manager(signal: &Signal) -> bool {
-    let ends = requests_termination(signal.signal_num) || signal.signal_num == SIGABRT;
-    ends && signal.sender.as_ref().is_some_and(Process::is_service_manager)
+    ends(signal) && signal.sender.as_ref().is_some_and(Process::is_service_manager)
 }
 
 /// The last signal of a manager that was to end the target, and the one with which that manager began.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::lines::Lines;
+use crate::needs::needs_python;
 use crate::process::{put_down, wait};
 use crate::programs::wedged_program;
 use crate::{PATIENCE, Skip, WorkDir, victim_program};
@@ -41,6 +42,18 @@ impl Victim {
         let Some(words) = line.strip_prefix("ready") else { bail!("{command:?} said {line:?}, not ready") };
         victim.ready = words.split_whitespace().map(str::to_owned).collect();
         Ok(victim)
+    }
+
+    /// Starts a process that says `asked` at each SIGTERM, and lives on.
+    ///
+    /// # Errors
+    /// When it does not get ready; [`Skip`] where there is no Python.
+    pub fn that_tells_of_sigterm() -> Result<Self> {
+        let script = "import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))
+print('ready', flush=True)
+sys.stdin.read()";
+        Self::spawn(Command::new(needs_python()?).args(["-c", script]))
     }
 
     /// Starts `programs/wedged.rs`, and yields it with the pid of a child of it: whoever reads that one's command line waits

@@ -10,7 +10,7 @@ mod scene;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use harness::{Agent, Victim, WorkDir, agent_program, needs_python, needs_root, output, test};
+use harness::{Agent, Victim, WorkDir, agent_program, needs_root, output, test};
 use libc::{SIGKILL, SIGTERM};
 
 use many::a_hundred_deaths_around_a_hundred_of_the_agent;
@@ -83,11 +83,7 @@ fn a_death_between_two_agents() -> Result<()> {
 /// A request to end that one agent recorded, the end in nobody's time: one incident with both signals.
 fn what_was_open_goes_on() -> Result<()> {
     let scene = Scene::new()?;
-    let script = "import signal, sys
-signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))
-print('ready', flush=True)
-sys.stdin.read()";
-    let mut victim = Victim::spawn(Command::new(needs_python()?).args(["-c", script]))?;
+    let mut victim = Victim::that_tells_of_sigterm()?;
     let agent = scene.agent_of(&victim)?;
     let asked = kill(victim.pid(), SIGTERM)?;
     ensure!(victim.line()? == "asked");

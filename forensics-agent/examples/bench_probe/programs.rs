@@ -3,20 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use forensics_agent::kernel::costs::ProgramCost;
+use forensics_agent::kernel::costs::{EVERYTHING, ProgramCost};
 use forensics_agent::kernel::load::{Hook, Kernel, KernelTypes};
 use forensics_agent::kernel::requests::RequestHook;
-use forensics_common::Config;
-
-/// Everything that a program can do is asked of it, so that nothing is folded away before it is verified.
-const EVERYTHING: Config = Config {
-    record_mask: u64::MAX,
-    unhandled_mask: u64::MAX,
-    all: 1,
-    watch_execs: 1,
-    watch_new_cgroups: 1,
-    ..Config::NOTHING
-};
 
 /// Loads them with each hook that the kernel has.
 pub(super) fn run() -> Result<()> {

@@ -4,10 +4,21 @@ use std::os::fd::{AsFd, AsRawFd as _};
 use std::time::Duration;
 
 use aya::programs::Program;
+use forensics_common::Config;
 
 use super::{
     load::{Kernel, Programs},
     requests::RequestHook,
+};
+
+/// Asks everything of the programs that they can do, so that nothing is folded away before it is verified.
+pub const EVERYTHING: Config = Config {
+    record_mask: u64::MAX,
+    unhandled_mask: u64::MAX,
+    all: 1,
+    watch_execs: 1,
+    watch_new_cgroups: 1,
+    ..Config::NOTHING
 };
 
 /// What a program cost the kernel.

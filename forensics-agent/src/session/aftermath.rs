@@ -6,7 +6,6 @@ use std::path::Path;
 use forensics_incident::assembly::Closed;
 use forensics_incident::model::{
     Aftermath as Found, Facts, Gap, JournalEnd, LogLine, Lost, Missing, Outcome, OutcomeKind, Process,
-    ProcessKey,
 };
 use tokio::task::JoinSet;
 
@@ -80,13 +79,13 @@ fn gone(path: &Path, own: &Run, persist: &Persist) -> Result<Vec<Gone>, StoreErr
             (false, _) => Gap::Boot,
         };
         // Another agent that is at work beside this one, or this one itself.
-        if run.id == own.id || (gap == Gap::Agent && is_alive(run.agent)) {
+        if run.id == own.id || (gap == Gap::Agent && proc::is_alive(run.agent)) {
             continue;
         }
         let tells = gap != Gap::Agent || !run.stopped;
         let is_gone = |process: &Process| {
             let key = process.key();
-            tells && (gap != Gap::Agent || !is_alive(key) && !persist.accounts_for(key))
+            tells && (gap != Gap::Agent || !proc::is_alive(key) && !persist.accounts_for(key))
         };
         let mut left = Vec::new();
         for process in targets.into_iter().filter(is_gone) {
@@ -108,10 +107,6 @@ fn gone(path: &Path, own: &Run, persist: &Persist) -> Result<Vec<Gone>, StoreErr
         all.push(Gone { run, targets: left, found, missing: None });
     }
     Ok(all)
-}
-
-fn is_alive(process: ProcessKey) -> bool {
-    proc::read_key(process.pid).is_some_and(|now| now.is(process))
 }
 
 /// Adds what the journal of the earlier boot and the platform's store tell.

@@ -7,9 +7,9 @@ use forensics_incident::{
     model::{Process, ProcessKey},
 };
 
-use super::persist::{Identity, is_alive};
+use super::persist::Identity;
 use super::{Progress, Session, faults};
-use crate::host::container;
+use crate::host::{container, proc};
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
 
 impl<W: Write> Session<W> {
@@ -123,7 +123,7 @@ impl<W: Write> Session<W> {
     /// A new target that is there now.
     pub(super) fn add(&mut self, target: Process, progress: &mut Progress) -> io::Result<()> {
         let known = self.persist.identity(target.key());
-        let (earlier, is_there) = (known.is_some(), known.is_none() || is_alive(target.key()));
+        let (earlier, is_there) = (known.is_some(), known.is_none() || proc::is_alive(target.key()));
         let (target, noted) = match known {
             Some(Identity { process, invocation_id }) => (process, invocation_id),
             None => {

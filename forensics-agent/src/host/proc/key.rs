@@ -15,6 +15,11 @@ pub fn read_key(pid: u32) -> Option<ProcessKey> {
     is_alive.then(|| ProcessKey { pid, start_boot_ns: boot_ns_of_ticks(stat.start_ticks) })
 }
 
+/// True when this very process is alive now, and no other one has its pid.
+pub fn is_alive(process: ProcessKey) -> bool {
+    read_key(process.pid).is_some_and(|now| now.is(process))
+}
+
 /// The state of a process, one letter as ps(1) has it; None when there is no such process.
 pub fn state(pid: u32) -> Option<char> {
     stat(pid).map(|stat| stat.state)
@@ -35,6 +40,9 @@ mod tests {
         let own = std::process::id();
         assert_eq!(read_key(own).map(|key| key.pid), Some(own));
         assert_eq!(read_key(own), read_key(own));
+        let key = read_key(own).expect("this process");
+        let another = ProcessKey { start_boot_ns: key.start_boot_ns + 5_000_000_000, ..key };
+        assert!(is_alive(key) && !is_alive(another));
         let mut child = std::process::Command::new("true").spawn().expect("a child");
         let is_gone = || read_key(child.id()).is_none();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);

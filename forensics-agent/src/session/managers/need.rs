@@ -1,7 +1,7 @@
 //! Whether an end can be told without its manager's word.
 
 use forensics_incident::model::{Cause, Facts, Mechanism, OutcomeKind, Process, Signal};
-use forensics_incident::signals::{SIGABRT, requests_termination};
+use forensics_incident::stop;
 use forensics_incident::verdict::{Show, judge};
 
 use crate::host::systemd::unit::UnitPath;
@@ -41,12 +41,13 @@ pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool) -> Need {
 
 /// A signal of a manager, or of one who advises it, that ends processes.
 pub(super) fn is_of_manager(signal: &Signal) -> bool {
-    let ends = requests_termination(signal.signal_num) || signal.signal_num == SIGABRT;
     let by_kernel = !signal.mechanism.is_user_sent() && signal.mechanism != Mechanism::CgroupKill;
     let adviser = |sender: &Process| {
         matches!(sender.program(), "systemd-oomd" | "systemd-logind" | "earlyoom" | "nohang")
     };
-    ends && !by_kernel && signal.sender.as_ref().is_some_and(|one| one.is_service_manager() || adviser(one))
+    stop::ends(signal)
+        && !by_kernel
+        && signal.sender.as_ref().is_some_and(|one| one.is_service_manager() || adviser(one))
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ use crate::kernel::{
 use crate::store::Store;
 pub(super) use entry::{Begin, Entry, Note};
 pub(super) use log::Log;
-pub(super) use recover::is_alive;
 
 /// The state of what is pinned, and what an earlier agent left.
 #[derive(Default)]

@@ -127,7 +127,11 @@ impl<W: Write> Session<W> {
         if let Some(standing) = standing.filter(|_| self.members.get(key).is_none()) {
             self.members.restore(&process, standing);
         }
-        if holder.is_none() && !self.watched.contains(key.pid) && is_alive(key) && self.is_wanted(&process) {
+        if holder.is_none()
+            && !self.watched.contains(key.pid)
+            && proc::is_alive(key)
+            && self.is_wanted(&process)
+        {
             // One that ends just now has no end on record: it is looked at afterwards.
             let _ = self.watched.insert(key);
         }
@@ -168,7 +172,7 @@ impl<W: Write> Session<W> {
             .targets
             .values()
             .map(Process::key)
-            .filter(|key| self.persist.accounts_for(*key) && !is_alive(*key))
+            .filter(|key| self.persist.accounts_for(*key) && !proc::is_alive(*key))
             .collect();
         for key in gone {
             // Its end may be on record by now.
@@ -261,9 +265,4 @@ impl<W: Write> Session<W> {
             log.compact(begin, targets);
         }
     }
-}
-
-/// True for a process that is there, and is not another with its number.
-pub(in crate::session) fn is_alive(key: ProcessKey) -> bool {
-    proc::read_key(key.pid).is_some_and(|now| now.is(key))
 }
