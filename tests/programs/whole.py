@@ -128,7 +128,7 @@ def systemd_oomd():
 
 
 def reclaims():
-    """Reads more than its unit may hold, over and over."""
+    """Holds more than its unit may for long, so that the kernel slows it down, and reads over and over what it reclaims."""
     read(sys.argv[2])
     path = f"/var/tmp/{os.getpid()}.reclaims"
     with open(path, "wb") as file:
@@ -137,7 +137,7 @@ def reclaims():
             file.write(b"x" * MIB)
         file.flush()
         os.fsync(file.fileno())
-        held = populated(20 * MIB)
+        held = populated(32 * MIB)
         with open(f"/proc/self/fd/{file.fileno()}", "rb") as again:
             while True:
                 again.seek(0)
