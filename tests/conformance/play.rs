@@ -23,6 +23,9 @@ pub struct Played {
     pub truth: Truth,
 }
 
+/// How long a program may take to get ready: some have to be alone in the machine, and wait until they are.
+const TURN: Duration = Duration::from_secs(300);
+
 /// Plays a scenario with a tool that watches; `patience` is how long the tool may take for what it has to tell.
 ///
 /// # Errors
@@ -69,7 +72,7 @@ impl Stage {
     /// The pid of the victim, when everything is prepared.
     fn victim(&mut self) -> Result<u32> {
         loop {
-            if let Told::Ready(victim) = self.told()? {
+            if let Told::Ready(victim) = self.told(TURN)? {
                 return Ok(victim);
             }
         }
@@ -87,12 +90,12 @@ impl Stage {
             if let Some(truth) = self.truth.take() {
                 return Ok(truth);
             }
-            self.told()?;
+            self.told(PATIENCE)?;
         }
     }
 
-    fn told(&mut self) -> Result<Told> {
-        let line = self.lines.next(Instant::now() + PATIENCE);
+    fn told(&mut self, patience: Duration) -> Result<Told> {
+        let line = self.lines.next(Instant::now() + patience);
         let line = line.with_context(|| format!("the program says nothing; {}", self.said()))?;
         let line = line.with_context(|| format!("the program has ended; {}", self.said()))?;
         let told = Told::parse(&line).with_context(|| format!("the program said {line:?}"))?;

@@ -38,13 +38,14 @@ def memory(field):
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
 
 
-def on_demand(body):
+def on_demand(body, before=lambda: None):
     """A child that the kernel prefers when memory runs out, and that runs `body` when it is told; and what tells it."""
     reader, writer = os.pipe()
 
     pid = os.fork()
     if pid == 0:
         write("/proc/self/oom_score_adj", 1000)
+        before()
         os.read(reader, 1)
         body()
         pause()
@@ -55,12 +56,21 @@ def on_demand(body):
 def oom_of_all():
     only_in_a_machine_of_its_own()
 
+    held = []
+    is_left = lambda part: memory("MemAvailable") > memory("MemTotal") * part
+
+    def fill():
+        while is_left(0.2):
+            held.append(populated(32 * MIB))
+
     def grow():
-        held = []
         while True:
             held.append(populated(32 * MIB))
 
-    victim, tell = on_demand(grow)
+    # To take all of it takes its time where each instruction is executed by a program.
+    victim, tell = on_demand(grow, before=fill)
+    while is_left(0.2):
+        time.sleep(0.1)
     truth(0, 0)
     ready(victim)
     go()
