@@ -130,7 +130,8 @@ def shell_passes_hangup_on():
         shell()
     started(pid)
     os.close(slave)
-    os.write(master, f"sleep {LIFE} & echo job=$!.\n".encode())
+    # A shell that reads may see the end of its terminal before the signal, and leaves its jobs alone then.
+    os.write(master, f"sleep {LIFE} & echo job=$!.; wait\n".encode())
     said = b""
     while not (job := re.search(rb"job=(\d+)\.", said)):
         said += os.read(master, 1024)
