@@ -68,10 +68,18 @@ sys.stdin.read()";
         let server = Self::spawn(Command::new(wedged_program()?).arg(directory.join("")))?;
         let [wedged] = server.told()?[..] else { bail!("the victim told no pid") };
         // It has told that just before, and is about to wait.
-        while !std::fs::read_to_string(format!("/proc/{wedged}/stat"))?.contains(") D ") {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{wedged}/stat"))?;
+            if stat.contains(") D ") {
+                return Ok((server, wedged));
+            }
+            if stat.contains(") S ") {
+                bail!(Skip(
+                    "needs a kernel that waits for FUSE with the lock held, as from Linux 6.16 on".to_owned()
+                ));
+            }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        Ok((server, wedged))
     }
 
     /// Its pid.

@@ -3,6 +3,7 @@
 //! `wedged DIRECTORY` tells the pid of a child that holds the lock of its own memory while it waits for a file server, as a
 //! process may that has lost its own: a page of a FUSE file, written to by way of a mapping, is replaced by another mapping,
 //! whereupon the kernel writes it back. This program is the server, and never answers that. With its end all is let go.
+//! Before Linux 6.16 the kernel writes back a copy and does not wait; the child sleeps then.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -49,7 +50,9 @@ fn hold(directory: &str) -> Result<()> {
     unsafe { page.cast::<u8>().write_volatile(1) };
     println!("ready {}", std::process::id());
     map(page, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED, -1);
-    std::process::exit(1)
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Size of the file and of its mapping, bytes.
