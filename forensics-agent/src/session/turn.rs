@@ -37,6 +37,11 @@ impl<W: Write> Session<W> {
         self.take_in(batch)
     }
 
+    /// True while an incident waits for its manager, as it does for some seconds at most.
+    pub fn is_waiting(&self) -> bool {
+        !self.untimed.is_empty()
+    }
+
     /// Reports what still waits for a manager, without its answer. To be called when the run ends.
     ///
     /// # Errors

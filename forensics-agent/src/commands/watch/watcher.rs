@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use forensics_incident::model::Incident;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cli::Globals;
 use crate::kernel::watch_map::WatchError;
@@ -20,6 +21,9 @@ use crate::commands;
 
 /// How long the commands for the last incidents may take when the agent ends.
 const LAST_CHANCE: Duration = Duration::from_secs(10);
+
+/// How long the managers' words may be waited for when the agent ends.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A running agent.
 pub(super) struct Watcher<'a> {
@@ -125,7 +129,7 @@ impl<'a> Watcher<'a> {
             live.clear();
         }
         if !self.args.once {
-            self.tell_the_rest()?;
+            self.tell_the_rest().await?;
         }
         if let Some(runner) = &mut self.runner {
             runner.finish(LAST_CHANCE).await;
@@ -139,14 +143,27 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// What the kernel recorded before the stop is still told.
-    fn tell_the_rest(&mut self) -> Result<(), Failure> {
+    /// What the kernel recorded before the stop is still told, with what the managers say of it: a host that shuts down stops
+    /// the agent a moment after its targets. Whoever ends it twice does not want to wait for them.
+    async fn tell_the_rest(&mut self) -> Result<(), Failure> {
         loop {
             let progress = self.session.drain().map_err(|error| Failure::output(&error))?;
             self.take_note(&progress.closed);
             if !progress.more {
                 break;
             }
+        }
+        let deadline = Instant::now() + LAST_WORDS;
+        while self.session.is_waiting() {
+            let progress = tokio::select! {
+                progress = self.session.step() => progress.map_err(|error| Failure::output(&error))?,
+                asked = self.signals.next() => match asked {
+                    Asked::ToEnd => break,
+                    Asked::ToReload => continue,
+                },
+                () = sleep_until(deadline) => break,
+            };
+            self.take_note(&progress.closed);
         }
         let progress = self.session.finish().map_err(|error| Failure::output(&error))?;
         self.take_note(&progress.closed);
