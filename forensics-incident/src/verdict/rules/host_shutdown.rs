@@ -34,7 +34,8 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
     let of_unit = |request: &Request| {
         request.concerns == Concern::Target && matches!(request.act(), Act::Stop | Act::Restart)
     };
-    if asked(case, word.signal).is_some_and(|asked| of_unit(asked.request)) {
+    let asked = asked(case, word.signal);
+    if asked.is_some_and(|asked| of_unit(asked.request)) {
         return None;
     }
     let begun = word.first.ts;
@@ -50,7 +51,9 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
     if began.is_none() && target.is_none() {
         return None;
     }
-    let key = messages().rfind(|m| has_id(m, &KEYS));
+    // logind may have done nothing for it.
+    let is_asked = asked.is_some_and(|asked| asked.culprit().is_some());
+    let key = messages().rfind(|m| has_id(m, &KEYS)).filter(|_| !is_asked);
     let what = match (target, began.map(|message| message.text.as_str())) {
         (Some("reboot.target" | "soft-reboot.target"), _) => "reboots",
         (Some("kexec.target"), _) => "starts another kernel (kexec)",
@@ -164,6 +167,22 @@ mod tests {
         last.exe = Some("/tmp/systemd-shutdown".to_owned());
         let facts = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, last)]);
         assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::ExternalKill, "anyone may take the name");
+    }
+
+    #[test]
+    fn a_key_is_not_what_somebody_else_did() {
+        let mut facts = stopped(vec![
+            logind(98.0, KEYS[0], "Power key pressed short."),
+            logind(99.0, SHUTDOWN, "System is powering down."),
+        ]);
+        let asker = process(5, "systemctl poweroff");
+        let asked = request(99.0, asker.clone(), "StartUnit", "poweroff.target", "replace-irreversibly");
+        facts.requests = vec![Request { concerns: Concern::Everything, ..asked }];
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, Some(asker)));
+        assert_eq!(verdict.intent, Intent::Deliberate);
+        assert!(!verdict.summary.contains("key"), "{}", verdict.summary);
+        assert!(!verdict.evidence.iter().any(|said| said.contains("ACPI")), "{:?}", verdict.evidence);
     }
 
     #[test]
