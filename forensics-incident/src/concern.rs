@@ -31,7 +31,7 @@ fn of_manager(request: &Request, target: &Process, manager: &Process, names: &[S
     let act = request.act();
     let place = Place::of(target, manager);
     match (act, request.recipient, request.object.as_deref()) {
-        (Act::Other | Act::Create, ..) => None,
+        (Act::Other | Act::Create | Act::Schedule, ..) => None,
         (Act::Isolate | Act::Shutdown, ..) | (_, Recipient::Systemd, None) => Some(Concern::Everything),
         (_, Recipient::Systemd, Some(object)) => {
             let is_it = place.unit == Some(object) || names.iter().any(|name| name == object);

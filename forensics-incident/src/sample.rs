@@ -101,6 +101,7 @@ pub(crate) fn request(at: f64, process: Process, verb: &str, object: &str, mode:
         object: some(object),
         mode: some(mode),
         signal_num: None,
+        due: None,
         seen: true,
         late: false,
         concerns: Concern::Target,

@@ -59,6 +59,11 @@ impl Arguments<'_, '_> {
         self.next(b'u')
     }
 
+    /// The next one, an unsigned number of 64 bits.
+    pub(super) fn unsigned_long(&mut self) -> Option<u64> {
+        self.next(b't')
+    }
+
     /// The next one, a signed number of 32 bits.
     pub(super) fn signed(&mut self) -> Option<i32> {
         self.next(b'i')

@@ -12,6 +12,9 @@ const SERVICE: &str = "org.freedesktop.login1";
 const MANAGER: &str = "/org/freedesktop/login1";
 const MANAGER_INTERFACE: &str = "org.freedesktop.login1.Manager";
 
+/// The call that takes a scheduled shutdown back.
+pub(crate) const CANCEL: &str = "CancelScheduledShutdown";
+
 /// What a call asks logind for; none for what has no part in the end of a process.
 pub(super) fn wish(call: &Call<'_>) -> Option<Wish> {
     if !call.is_for(SERVICE) {
@@ -48,9 +51,10 @@ fn of_manager(call: &Call<'_>) -> Option<Wish> {
             if kind.starts_with("dry-") {
                 return None;
             }
-            wish.how(&[&kind])
+            wish.how(&[&kind]).at(Some(arguments.unsigned_long()?))
         }
-        "PowerOff" | "PowerOffWithFlags" | "Reboot" | "RebootWithFlags" | "Halt" | "HaltWithFlags" => wish,
+        CANCEL | "PowerOff" | "PowerOffWithFlags" | "Reboot" | "RebootWithFlags" | "Halt"
+        | "HaltWithFlags" => wish,
         _ => return None,
     })
 }

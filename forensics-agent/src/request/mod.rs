@@ -18,6 +18,7 @@ mod tests;
 use forensics_incident::model::Recipient;
 
 pub use command::{Ordered, of_command};
+pub(crate) use logind::CANCEL;
 pub use mode::Mode;
 pub use socket::{Protocol, Socket};
 
@@ -41,11 +42,13 @@ pub struct Wish {
     pub mode: Option<String>,
     /// The signal that is to be sent.
     pub signal_num: Option<u32>,
+    /// When it is to be done, Unix time, microseconds; none when at once.
+    pub due_us: Option<u64>,
 }
 
 impl Wish {
     fn new(recipient: Recipient, verb: &str) -> Self {
-        Self { recipient, verb: verb.to_owned(), object: None, mode: None, signal_num: None }
+        Self { recipient, verb: verb.to_owned(), object: None, mode: None, signal_num: None, due_us: None }
     }
 
     fn about(self, object: Option<String>) -> Self {
@@ -59,6 +62,10 @@ impl Wish {
         };
         let words: Vec<&str> = words.iter().filter(plain).copied().collect();
         Self { mode: (!words.is_empty()).then(|| words.join(" ")), ..self }
+    }
+
+    fn at(self, due_us: Option<u64>) -> Self {
+        Self { due_us, ..self }
     }
 
     fn with(self, signal_num: Option<u32>) -> Self {

@@ -50,7 +50,8 @@ fn calls_of_the_manager() {
             verb: "RestartUnit".to_owned(),
             object: Some("cron.service".to_owned()),
             mode: Some("replace".to_owned()),
-            signal_num: None
+            signal_num: None,
+            due_us: None,
         }]
     );
     for (bytes, text) in [
@@ -108,6 +109,7 @@ fn calls_of_logind() {
         ["ScheduleShutdown poweroff"]
     );
     assert!(told(&call(root, None, "ScheduleShutdown", &("dry-reboot", 7_u64))).is_empty());
+    assert_eq!(told(&call(root, None, "CancelScheduledShutdown", &())), ["CancelScheduledShutdown"]);
     assert_eq!(told(&call(&format!("{root}/session/_33"), None, "Terminate", &())), ["TerminateSession 3"]);
     assert_eq!(told(&call(&format!("{root}/user/_1000"), None, "Kill", &(9,))), ["KillUser 1000 9"]);
     assert_eq!(told(&call(&format!("{root}/seat/seat0"), None, "Terminate", &())), ["TerminateSeat seat0"]);

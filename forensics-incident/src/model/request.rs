@@ -34,6 +34,9 @@ pub struct Request {
     /// The signal that is to be sent, where that is what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal_num: Option<u32>,
+    /// When it is to be done, Unix time, seconds; absent when at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<f64>,
     /// True when the message itself was seen, false when it is inferred from a command that was executed.
     pub seen: bool,
     /// True when it was recorded just after it was sent, so that what came of it may have been recorded before.
@@ -81,7 +84,7 @@ pub enum Concern {
     Everything,
     /// It is about another unit of the same manager, whose job may have pulled the target along.
     Elsewhere,
-    /// It made the unit in which one who asked runs.
+    /// It made the unit in which one who asked runs, or had one ask at this time.
     Origin,
 }
 
@@ -102,6 +105,8 @@ pub enum Act {
     Isolate,
     /// Ends everything that the manager runs.
     Shutdown,
+    /// The same at a later time, unless that is cancelled.
+    Schedule,
     /// Ends a login session, or all of a user or seat.
     EndSession,
     /// Starts a unit, which may conflict with others.
@@ -130,6 +135,16 @@ impl Request {
         let signal = self.signal_num.map(crate::signals::name);
         let parts = [Some(&self.verb), self.object.as_ref(), self.mode.as_ref(), signal.as_ref()];
         parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// True when nobody is asked whether it may be done: the request is root's, the manager is the asker's own, or whoever reaches
+    /// the socket may do everything, as with container engines. systemd and logind let polkit judge all others.
+    pub fn cannot_be_refused(&self) -> bool {
+        let by = self.process.euid.or(self.process.uid);
+        match self.recipient {
+            Recipient::Systemd | Recipient::Logind => by == Some(0) || (by.is_some() && self.of_user == by),
+            Recipient::Docker | Recipient::Podman => true,
+        }
     }
 
     /// What it can do to a process.
@@ -190,7 +205,7 @@ fn act_of_logind(verb: &str) -> Act {
     match verb {
         "TerminateSession" | "TerminateUser" | "TerminateSeat" => Act::EndSession,
         "KillSession" | "KillUser" => Act::Signal,
-        // ScheduleShutdown is none of them: it ends nothing before its time, and may be cancelled.
+        "ScheduleShutdown" => Act::Schedule,
         "PowerOff" | "PowerOffWithFlags" | "Reboot" | "RebootWithFlags" | "Halt" | "HaltWithFlags" => {
             Act::Shutdown
         }
@@ -248,7 +263,7 @@ mod tests {
         assert_eq!(act(Recipient::Logind, "TerminateSession"), Act::EndSession);
         assert_eq!(act(Recipient::Logind, "RebootWithFlags"), Act::Shutdown);
         assert_eq!(act(Recipient::Logind, "Suspend"), Act::Other);
-        assert_eq!(act(Recipient::Logind, "ScheduleShutdown"), Act::Other, "not yet, and perhaps never");
+        assert_eq!(act(Recipient::Logind, "ScheduleShutdown"), Act::Schedule, "not yet, and perhaps never");
         assert_eq!(act(Recipient::Docker, "kill"), Act::Signal);
         assert_eq!(act(Recipient::Podman, "stop"), Act::Stop);
     }

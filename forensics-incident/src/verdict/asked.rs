@@ -23,13 +23,18 @@ const SIGNAL_S: f64 = 60.0;
 const LATE_S: f64 = 0.1;
 /// How long before it asked systemd logind may have been asked itself, seconds.
 const HOP_S: f64 = 5.0;
+/// How long after the time of a scheduled shutdown logind may ask systemd for it: it waits for those who delay it
+/// (`InhibitDelayMaxSec=`), seconds.
+const DUE_S: f64 = 15.0;
+/// How far the clock that a shutdown is scheduled by may have gone from that of the records, seconds.
+const CLOCKS_S: f64 = 1.0;
 
 /// The request behind a signal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     /// What the manager was asked for.
     pub(super) request: &'a Request,
-    /// What logind had been asked for before, when it was logind that asked the manager.
+    /// What logind had been asked for before, just now or for this time, when it was logind that asked the manager.
     pub(super) before: Option<&'a Request>,
     /// What made the transient unit in which the asker ran, the nearest first; who scheduled it is to blame.
     pub(super) origin: Option<&'a Request>,
@@ -52,7 +57,7 @@ pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>
     // A message that was seen says more than a command that must have sent one, and one that cannot have been refused more
     // than one that may have been.
     let (request, after_s) = found.max_by_key(|(request, after_s)| {
-        let sure = request.seen && *after_s <= PROMPT_S && cannot_be_refused(request);
+        let sure = request.seen && *after_s <= PROMPT_S && request.cannot_be_refused();
         (request.seen, sure, request.boot_ns)
     })?;
     let before = is_login_manager(&request.process).then(|| asked_logind(case, request)).flatten();
@@ -75,7 +80,7 @@ fn explains(case: &Case<'_>, request: &Request, signal: &Signal) -> Option<f64> 
         Act::Stop | Act::Restart | Act::EndSession | Act::Isolate | Act::Shutdown => {
             signal.signal_num != SIGABRT
         }
-        Act::Freeze | Act::Start | Act::Create | Act::Other => false,
+        Act::Freeze | Act::Start | Act::Create | Act::Schedule | Act::Other => false,
     };
     // A stop goes on for as long as it needs once it has begun: what counts is how soon it did.
     let of_same_sender = |other: &&Signal| match (&other.sender, &signal.sender) {
@@ -87,17 +92,23 @@ fn explains(case: &Case<'_>, request: &Request, signal: &Signal) -> Option<f64> 
     (fits && first <= PATIENCE_S).then_some(first.max(0.0))
 }
 
-/// What logind was asked for shortly before it asked the manager.
+/// What logind was asked for shortly before it asked the manager, else what it had been asked for to do at that time.
 fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<&'a Request> {
     let slack = if request.late { LATE_S } else { 0.0 };
     let of_logind = case.facts.requests.iter().filter(|before| {
-        let gap = request.ts - before.ts;
         before.recipient == Recipient::Logind
             && before.concerns != Concern::Elsewhere
-            && (-slack..=HOP_S).contains(&gap)
+            && before.ts <= request.ts + slack
             && !before.process.is(&request.process)
     });
-    of_logind.max_by_key(|before| before.boot_ns)
+    let fits = |before: &&Request| match before.due {
+        None => request.ts - before.ts <= HOP_S,
+        Some(due) => request.act() == Act::Shutdown && (-CLOCKS_S..=DUE_S).contains(&(request.ts - due)),
+    };
+    // logind has one time for a shutdown, that of the last one whom it let choose.
+    of_logind
+        .filter(fits)
+        .max_by_key(|before| (before.due.is_none(), before.cannot_be_refused(), before.boot_ns))
 }
 
 /// Who made the unit in which a process runs, and so on to the first of them.
@@ -135,17 +146,23 @@ impl<'a> Asked<'a> {
     /// How sure it is that the request led to the signal.
     pub(super) fn confidence(&self, case: &Case<'_>) -> Confidence {
         let prompt = self.request.seen && self.after_s <= PROMPT_S;
-        let is_sure = prompt && cannot_be_refused(self.request) && case.facts.lost.requests == 0;
+        // That logind acts at the time is no proof that it let everybody choose it.
+        let is_let = |before: &Request| before.due.is_none() || before.cannot_be_refused();
+        let is_sure = prompt
+            && self.request.cannot_be_refused()
+            && self.before.is_none_or(is_let)
+            && case.facts.lost.requests == 0;
         if is_sure { Confidence::Certain } else { Confidence::Likely }
     }
 
     /// The verdict of a rule that has nothing to say but that somebody asked.
     pub(super) fn verdict(&self, case: &Case<'a>, signal: &'a Signal, act: &str) -> Verdict {
-        let because = if cannot_be_refused(self.request) { "because" } else { "likely because" };
+        let because = if self.request.cannot_be_refused() { "because" } else { "likely because" };
         let summary = format!("{} {act} {because} {}.", case.target_name(), self.sentence(case));
         // Nobody wants in particular that a session ends which has come to its end.
         let intent = match (self.cause(), self.culprit()) {
             (Cause::SessionEnd, None) => Intent::Automatic,
+            (Cause::HostShutdown, None) => Intent::Unknown,
             _ => Intent::Deliberate,
         };
         let mut verdict = verdict(self.cause(), intent, self.confidence(case), summary);
@@ -178,7 +195,12 @@ impl<'a> Asked<'a> {
         let request = self.before.unwrap_or(self.request);
         let asker = &request.process;
         let through = self.before.map_or("", |_| ", through systemd-logind,");
-        let verb = if self.request.seen { "asked" } else { "must have asked" };
+        let ahead = request.due.map(|due| format!(" {} ahead", span(due - request.ts)));
+        let verb = match (&ahead, self.request.seen) {
+            (Some(_), _) => "had asked",
+            (None, true) => "asked",
+            (None, false) => "must have asked",
+        };
         let inside = if is_inside(asker, case.target()) { " inside the very unit" } else { "" };
         let scheduled = match self.origin {
             Some(origin) => {
@@ -187,7 +209,9 @@ impl<'a> Asked<'a> {
             None => String::new(),
         };
         let what = match request.recipient {
-            Recipient::Systemd | Recipient::Logind => format!("it to ({})", request.sentence()),
+            Recipient::Systemd | Recipient::Logind => {
+                format!("it{} to ({})", ahead.unwrap_or_default(), request.sentence())
+            }
             engine => format!("{} to {}", engine.name(), request.sentence()),
         };
         format!("{}{}{inside}{scheduled}{through} {verb} {what}", case.actor(asker), run_from(case, asker))
@@ -230,11 +254,20 @@ impl<'a> Asked<'a> {
                 ),
             });
         }
-        if !cannot_be_refused(self.request) {
+        if !self.request.cannot_be_refused() {
             said.push(format!(
                 "pid {} is not root's: systemd does so only when polkit lets it, which was not seen.",
                 self.request.process.pid
             ));
+        }
+        if self.before.is_none()
+            && is_login_manager(&self.request.process)
+            && self.request.act() == Act::Shutdown
+        {
+            said.push(
+                "Nobody was seen to ask systemd-logind: it shuts down for a key, for IdleAction=, and at a time that was set before."
+                    .to_owned(),
+            );
         }
         said.push(format!("The first signal came {} after the request.", span(self.after_s)));
         match case.facts.lost.requests {
@@ -266,22 +299,11 @@ impl<'a> Asked<'a> {
         match (self.request.recipient, self.before.unwrap_or(self.request).act()) {
             (_, Act::Stop) if of_itself => Cause::SessionEnd,
             (Recipient::Docker | Recipient::Podman, _) => Cause::ContainerStop,
-            (_, Act::Shutdown) => Cause::HostShutdown,
+            (_, Act::Shutdown | Act::Schedule) => Cause::HostShutdown,
             (_, Act::Isolate) => Cause::SystemdDependency,
             (_, Act::EndSession) => Cause::SessionEnd,
             _ => Cause::SystemdStop,
         }
-    }
-}
-
-/// True when nobody is asked whether it may be done: the request is root's, the manager is the asker's own, or whoever reaches the
-/// socket may do everything, as with container engines. systemd and logind let polkit judge all others.
-fn cannot_be_refused(request: &Request) -> bool {
-    let Request { process, recipient, of_user, .. } = request;
-    let by = process.euid.or(process.uid);
-    match recipient {
-        Recipient::Systemd | Recipient::Logind => by == Some(0) || (by.is_some() && *of_user == by),
-        Recipient::Docker | Recipient::Podman => true,
     }
 }
 
@@ -299,6 +321,9 @@ pub(super) fn attribute(case: &Case<'_>, verdict: &mut Verdict) {
     verdict.summary = format!("{summary}; {}.", asked.sentence(case));
     verdict.instigator = Some(asked.instigator(case));
     verdict.culprit = verdict.culprit.take().or_else(|| asked.culprit().cloned());
+    if verdict.cause == Cause::HostShutdown && verdict.culprit.is_some() {
+        verdict.intent = Intent::Deliberate;
+    }
     verdict.chain.splice(..0, asked.chain(case));
     verdict.evidence.extend(asked.evidence(case));
 }

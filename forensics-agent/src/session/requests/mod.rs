@@ -3,6 +3,7 @@
 mod dropped;
 mod infer;
 mod names;
+mod scheduled;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::{
 };
 use dropped::Dropped;
 use names::{Aliases, Names};
+use scheduled::Scheduled;
 
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
@@ -49,6 +51,7 @@ pub(super) struct Requests {
     kept: VecDeque<Arc<Request>>,
     /// Those that made transient units, oldest first.
     origins: VecDeque<Arc<Request>>,
+    scheduled: Scheduled,
     /// By pid of the target: those that concerned it when a manager signalled it.
     noted: HashMap<u32, Vec<Arc<Request>>>,
     dropped: Dropped,
@@ -66,6 +69,7 @@ impl Requests {
             unix_minus_boot_s,
             kept: VecDeque::new(),
             origins: VecDeque::new(),
+            scheduled: Scheduled::default(),
             noted: HashMap::new(),
             dropped: Dropped::default(),
             aliases: Aliases::default(),
@@ -154,7 +158,7 @@ impl Requests {
     }
 
     fn request(&self, boot_ns: u64, process: Process, wish: Wish) -> Request {
-        let Wish { recipient, verb, object, mode, signal_num } = wish;
+        let Wish { recipient, verb, object, mode, signal_num, due_us } = wish;
         Request {
             ts: boot_ns as f64 / 1e9 + self.unix_minus_boot_s,
             boot_ns,
@@ -167,6 +171,7 @@ impl Requests {
             object,
             mode,
             signal_num,
+            due: due_us.map(|due_us| due_us as f64 / 1e6),
             seen: true,
             late: false,
             concerns: Concern::Elsewhere,
@@ -181,6 +186,10 @@ impl Requests {
                 self.origins.pop_front();
             }
             self.origins.push_back(request);
+            return;
+        }
+        if Scheduled::is_of(&request) {
+            self.scheduled.take(request);
             return;
         }
         self.aliases.learn(&request);
@@ -297,6 +306,7 @@ impl Requests {
                 Some(Request { concerns, ..request })
             }));
         }
+        requests.extend(self.scheduled.behind(&requests));
         requests.extend(self.origins_of(&requests));
         requests.sort_by_key(|request| request.boot_ns);
         facts.requests = requests;

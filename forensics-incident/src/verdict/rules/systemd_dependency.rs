@@ -190,7 +190,7 @@ fn cue<'a>(
 mod tests {
     use super::*;
     use crate::model::Facts;
-    use crate::sample::{BOOT, kill, killed, nginx, process, systemd};
+    use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
     use crate::signals::SIGTERM;
     use crate::verdict::word::tests::{said, with_word};
     use crate::verdict::{Show, judge};
@@ -253,20 +253,8 @@ mod tests {
     fn whoever_asked_for_the_other_one() {
         let asker = process(4431, "systemctl stop base");
         let request = Request {
-            ts: BOOT + 99.9,
-            boot_ns: 0,
-            process: asker.clone(),
-            recipient: Recipient::Systemd,
-            of_user: None,
-            via: None,
-            manager: None,
-            verb: "StopUnit".to_owned(),
-            object: Some("base.service".to_owned()),
-            mode: Some("replace".to_owned()),
-            signal_num: None,
-            seen: true,
-            late: false,
             concerns: crate::model::Concern::Elsewhere,
+            ..request(99.9, asker.clone(), "StopUnit", "base.service", "replace")
         };
         let stop =
             || stopped(|state| state.part_of = base(), vec![own(), job("base.service", 889, "stop", 100.2)]);

@@ -31,7 +31,7 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::model::{Cause, Concern, Confidence, Facts, Intent, Process, Recipient, Request, Signal};
-    use crate::sample::{exited, kill, killed, nginx, process, request, systemd, under};
+    use crate::sample::{BOOT, exited, kill, killed, nginx, process, request, systemd, under};
     use crate::signals::{SIGABRT, SIGHUP, SIGKILL, SIGTERM};
     use crate::verdict::{Show, judge};
 
@@ -213,14 +213,55 @@ mod tests {
         assert!(verdict.chain[0].action.contains("asked systemd for"), "{:?}", verdict.chain);
     }
 
-    #[test]
-    fn logind_is_passed_through() {
-        let loginctl = process(77, "loginctl terminate-session 3");
-        let logind = Process {
+    fn logind() -> Process {
+        Process {
             exe: Some("/lib/systemd/systemd-logind".to_owned()),
             uid: Some(0),
             ..process(300, "/lib/systemd/systemd-logind")
+        }
+    }
+
+    #[test]
+    fn a_shutdown_is_of_whom_logind_let_schedule_it() {
+        let scheduled = |at: f64, process: Process, due: f64| Request {
+            recipient: Recipient::Logind,
+            due: Some(BOOT + due),
+            concerns: Concern::Origin,
+            ..request(at, process, "ScheduleShutdown", "", "poweroff")
         };
+        let root = |pid: u32| Process { euid: Some(0), ..process(pid, "shutdown +1") };
+        let user = Process { euid: Some(1000), ..process(78, "shutdown +1") };
+        let at_last = Request {
+            concerns: Concern::Everything,
+            ..request(99.9, logind(), "StartUnit", "poweroff.target", "replace-irreversibly")
+        };
+        let asked = |mut requests: Vec<Request>| {
+            requests.push(at_last.clone());
+            judged(requests)
+        };
+        let verdict = asked(vec![scheduled(39.8, root(77), 99.8)]);
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::HostShutdown, Confidence::Certain));
+        assert_eq!(verdict.culprit, Some(root(77)));
+        assert!(verdict.summary.contains("had asked it 1 min ahead to"), "{}", verdict.summary);
+        // Only one of them can have chosen the time.
+        let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, user.clone(), 99.9)]);
+        assert_eq!(verdict.culprit, Some(root(77)));
+        let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, root(79), 99.9)]);
+        assert_eq!(verdict.culprit, Some(root(79)));
+        let verdict = asked(vec![scheduled(39.8, user.clone(), 99.8)]);
+        assert_eq!((verdict.confidence, verdict.culprit), (Confidence::Likely, Some(user)));
+        for near_miss in [scheduled(39.8, root(77), 160.0), scheduled(9.8, root(77), 60.0)] {
+            let verdict = asked(vec![near_miss]);
+            assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
+            assert_eq!(verdict.intent, Intent::Unknown);
+            assert!(verdict.evidence.iter().any(|said| said.starts_with("Nobody was seen to ask")));
+        }
+    }
+
+    #[test]
+    fn logind_is_passed_through() {
+        let loginctl = process(77, "loginctl terminate-session 3");
+        let logind = logind();
         let to_logind = Request {
             recipient: Recipient::Logind,
             ..request(99.8, loginctl.clone(), "TerminateSession", "3", "")
