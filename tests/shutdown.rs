@@ -1,41 +1,57 @@
 //! A machine that goes down while targets live: what the agents noted must be on the disk afterwards, and the next ones say how
 //! it ended.
 //!
-//! It takes three boots. In the first two, this program is run with [`STAGE`] set, by what runs the tests in a virtual machine:
-//! the first ends with a shutdown that somebody asks for, the second without a warning. The tests themselves are run in the third.
+//! It takes five boots. In the first four, this program is run with [`STAGE`] set, by what runs the tests in a virtual machine:
+//! the first ends with a shutdown that somebody asks for, the second without a warning, the third by the power button, the fourth
+//! at a time that was set before. The tests themselves are run in the fifth.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use forensics_agent::store::{Filter, Store};
 use harness::{Agent, Machine, PATIENCE, Record, Skip, needs_root, test};
 use serde_json::Value;
 
-/// Set in the first two of the boots, to the number of the boot.
+/// Set in all of the boots but the last, to the number of the boot.
 const STAGE: &str = "FORENSICS_TESTS_BEFORE_SHUTDOWN";
 /// Says to what runs the machine that it is to be switched on again when it has switched itself off.
 const OFF_AND_ON: &str = "== to be switched on again";
 /// Says to what runs the machine that it is to be cut off now, and switched on again.
 const PULL_THE_PLUG: &str = "== to be cut off";
+/// Says to what runs the machine that its power button is to be pressed, and it is to be switched on again.
+const PRESS_THE_BUTTON: &str = "== the power button is to be pressed";
 /// What outlives the boots.
 const REMAINS: &str = "/var/lib/forensics-tests-shutdown";
 /// The store of the agents that are ended after their targets.
 const STORE: &str = "store.db";
 /// The store of an agent that is ended before its target.
 const STORE_OF_EARLY: &str = "early.db";
+/// The store of the agents after the machine was cut off, which leave alone what that left.
+const STORE_OF_LATER: &str = "later.db";
+/// Has logind watch the power button, which it learns of from udev.
+const WATCH_THE_BUTTON: &str = "modprobe -a button evdev
+    systemctl unmask systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket
+    systemctl start systemd-udevd.service
+    udevadm trigger --action=add --subsystem-match=input
+    udevadm settle
+    systemctl restart systemd-logind";
 
 fn main() -> ExitCode {
     let gone_down = match std::env::var(STAGE).as_deref() {
         Ok("1") => be_shut_down(),
-        Ok(_) => be_cut_off(),
+        Ok("2") => be_cut_off(),
+        Ok("3") => be_switched_off(),
+        Ok(_) => be_shut_down_later(),
         Err(_) => {
             return harness::main(vec![
                 test("poweroff_that_somebody_asked_for", poweroff_that_somebody_asked_for),
                 test("agent_that_was_stopped_first", agent_that_was_stopped_first),
                 test("machine_that_was_cut_off", machine_that_was_cut_off),
+                test("power_button", power_button),
+                test("shutdown_at_a_time", shutdown_at_a_time),
             ]);
         }
     };
@@ -112,6 +128,30 @@ fn be_cut_off() -> Result<()> {
     Ok(())
 }
 
+fn be_switched_off() -> Result<()> {
+    let machine = Machine::get()?;
+    keep("boot-3", &boot_id()?)?;
+    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
+    start_agent(machine, "s-late", "Before=s-target.service", target, STORE_OF_LATER)?;
+    machine.sh(WATCH_THE_BUTTON)?;
+    machine
+        .until("journalctl -q --sync; journalctl -q -b -u systemd-logind | grep -q 'buttons on .*Power'")?;
+    println!("{PRESS_THE_BUTTON}");
+    Ok(())
+}
+
+/// One shutdown is taken back, then another one is left to come.
+fn be_shut_down_later() -> Result<()> {
+    let machine = Machine::get()?;
+    keep("boot-4", &boot_id()?)?;
+    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
+    start_agent(machine, "s-late", "Before=s-target.service", target, STORE_OF_LATER)?;
+    println!("{OFF_AND_ON}");
+    machine.sh("shutdown --no-wall +1 && shutdown --no-wall -c")?;
+    let schedule = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager ScheduleShutdown";
+    machine.sh(&format!("{schedule} st poweroff $(($(date +%s) + 8))000000")).map(drop)
+}
+
 /// The id of one of the boots before this one.
 fn earlier(boot: &str) -> Result<String> {
     needs_root()?;
@@ -122,17 +162,24 @@ fn earlier(boot: &str) -> Result<String> {
     Ok(earlier)
 }
 
-fn poweroff_that_somebody_asked_for() -> Result<()> {
-    let boot_id = earlier("boot-1")?;
+/// What an agent said of its target when the machine went down.
+fn said_by_late(boot: &str) -> Result<Record> {
+    let boot_id = earlier(boot)?;
     let said = fs::read_to_string(remains(&format!("s-late-{boot_id}.json")))?;
-    let records = said.lines().map(Record::parse).collect::<Result<Vec<_>>>()?;
-    let incident = records.iter().find(|record| record.is("incident"));
-    let incident = incident.with_context(|| format!("no incident outlived the machine: {said}"))?;
+    let mut records = said.lines().map(Record::parse).collect::<Result<Vec<_>>>()?;
+    records.retain(|record| record.is("incident"));
+    ensure!(!records.is_empty(), "no incident outlived the machine: {said}");
+    let incident = records.remove(0);
     incident.expect("boot_id", boot_id)?;
     incident.expect("target.unit", "s-target.service")?;
     incident.expect_killed(libc::SIGTERM)?;
     incident.expect("signals.0.sender.name", "systemd")?;
     incident.expect("verdict.cause", "host-shutdown")?;
+    Ok(incident)
+}
+
+fn poweroff_that_somebody_asked_for() -> Result<()> {
+    let incident = said_by_late("boot-1")?;
     incident.expect_part("verdict.instigator.process.cmdline", "systemctl poweroff")?;
     incident.expect_part("verdict.culprit.cmdline", "systemctl poweroff")?;
     let stored = Store::read(&remains(STORE))?.list(&Filter::default(), 10)?;
@@ -182,4 +229,24 @@ fn machine_that_was_cut_off() -> Result<()> {
     let again = left(STORE)?;
     ensure!(again.is_empty(), "it is told twice: {again:?}");
     Ok(())
+}
+
+/// It is pressed from outside of the machine, so that no process of it is to blame.
+fn power_button() -> Result<()> {
+    let incident = said_by_late("boot-3")?;
+    incident.expect("verdict.culprit", Value::Null)?;
+    incident.expect("verdict.intent", "automatic")?;
+    incident.expect_part(
+        "verdict.summary",
+        "because the host powers off; systemd-logind says: `Power key pressed",
+    )?;
+    incident.expect_evidence("by way of ACPI")
+}
+
+fn shutdown_at_a_time() -> Result<()> {
+    let incident = said_by_late("boot-4")?;
+    incident.expect_part("verdict.culprit.cmdline", "busctl call")?;
+    incident.expect_part("verdict.instigator.request", "ScheduleShutdown poweroff")?;
+    incident.expect_part("verdict.summary", " ahead to (ScheduleShutdown poweroff)")?;
+    incident.expect("verdict.confidence", "certain")
 }

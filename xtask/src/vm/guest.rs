@@ -20,6 +20,8 @@ pub(super) const DONE: &str = "== all is done";
 pub(super) const OFF_AND_ON: &str = "== to be switched on again";
 /// A machine that says this is to be cut off at once, and switched on again (`tests/shutdown.rs`).
 pub(super) const PULL_THE_PLUG: &str = "== to be cut off";
+/// The power button of a machine that says this is to be pressed, and it is to be switched on again (`tests/shutdown.rs`).
+pub(super) const PRESS_THE_BUTTON: &str = "== the power button is to be pressed";
 
 /// Label of the disk with the tests.
 pub(super) const TESTS_LABEL: &str = "tests";
@@ -58,7 +60,7 @@ WantedBy=multi-user.target
 ";
 
 /// Units of every boot that no test asks for. Emulated, each costs half a second.
-const UNNEEDED: [&str; 22] = [
+const UNNEEDED: [&str; 28] = [
     "auditd.service",
     "dev-hugepages.mount",
     "dev-mqueue.mount",
@@ -75,16 +77,22 @@ const UNNEEDED: [&str; 22] = [
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",
     "systemd-binfmt.service",
+    "systemd-hwdb-update.service",
     "systemd-modules-load.service",
     "systemd-random-seed.service",
     "systemd-remount-fs.service",
     "systemd-tmpfiles-setup-dev-early.service",
     "systemd-tmpfiles-setup-dev.service",
+    "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udevd-varlink.socket",
+    "systemd-udevd.service",
     "systemd-update-utmp.service",
 ];
 
 /// How the work begins. It is done by processes of no unit, as from a terminal, and ends the machine whatever becomes of it.
-/// For the tests of its end there are three boots.
+/// For the tests of its end there are five boots.
 const PROLOGUE: &str = r#"#!/bin/bash
 trap 'systemctl poweroff --force --force' EXIT
 modprobe --quiet fuse
@@ -97,12 +105,12 @@ echo "== $(uname -r), $(systemctl --version | head -n 1), up after $(cut -d. -f1
 echo boot >> /var/lib/forensics-boots
 sync /var/lib/forensics-boots
 boots=$(wc -l < /var/lib/forensics-boots)
-if [ $boots -le 2 ] && [ -e /opt/forensics/deps/shutdown ]; then
+if [ $boots -le 4 ] && [ -e /opt/forensics/deps/shutdown ]; then
     # Its end ends this script, which must not power it off in another way.
     trap - EXIT
     FORENSICS_TESTS_BEFORE_SHUTDOWN=$boots /opt/forensics/deps/shutdown 2>&1 && exec sleep infinity
     trap 'systemctl poweroff --force --force' EXIT
-elif [ $boots -gt 3 ]; then
+elif [ $boots -gt 5 ]; then
     echo '== the machine was booted too often'
     exit 1
 fi

@@ -1,14 +1,16 @@
 //! A virtual machine: QEMU, its serial lines, and an end to its patience.
 
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{guest, image, scratch};
 
@@ -85,26 +87,74 @@ pub(super) fn boot(
         guest::INIT
     );
     std::fs::write(console, "").with_context(|| format!("cannot write {}", console.display()))?;
+    let buttons = Buttons::new(console)?;
+    let mut pressed = Ok(());
     let mut last = "nothing".to_owned();
     let mut done = false;
     let mut again = true;
     while again {
         again = false;
         let mut command = command(kernel, Some(hardware), accelerator, console, &parameters);
+        command.args(buttons.arguments());
         let mut machine = command.spawn().context("cannot start qemu-system-x86_64")?;
         let ended = follow(&mut machine, limit, |text| {
             done |= text == guest::DONE;
-            again |= text == guest::OFF_AND_ON || text == guest::PULL_THE_PLUG;
+            again |= [guest::OFF_AND_ON, guest::PULL_THE_PLUG, guest::PRESS_THE_BUTTON].contains(&text);
             if !text.trim().is_empty() {
                 text.clone_into(&mut last);
             }
             line(text);
-            if text == guest::PULL_THE_PLUG { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if text == guest::PRESS_THE_BUTTON {
+                pressed = buttons.press_power();
+            }
+            if text == guest::PULL_THE_PLUG || pressed.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         ended.with_context(|| format!("the last that it said: {last}"))?;
+        std::mem::replace(&mut pressed, Ok(()))?;
     }
     ensure!(done, "the machine ended before its work was done; the last that it said: {last}");
     Ok(())
+}
+
+/// What people can press at a machine: QEMU's monitor, by two named pipes.
+struct Buttons {
+    pipes: PathBuf,
+}
+
+impl Buttons {
+    /// The pipes are beside the file `console`.
+    fn new(console: &Path) -> Result<Self> {
+        let pipes = console.with_extension("monitor");
+        let buttons = Self { pipes };
+        for end in ["in", "out"] {
+            let pipe = buttons.pipe(end);
+            let _ = std::fs::remove_file(&pipe);
+            let made = mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
+            made.with_context(|| format!("cannot make {}", pipe.display()))?;
+        }
+        Ok(buttons)
+    }
+
+    fn pipe(&self, end: &str) -> PathBuf {
+        PathBuf::from(format!("{}.{end}", self.pipes.display()))
+    }
+
+    /// What QEMU needs.
+    fn arguments(&self) -> [String; 4] {
+        let pipes = format!("pipe,id=monitor,path={}", self.pipes.display());
+        ["-chardev".to_owned(), pipes, "-mon".to_owned(), "chardev=monitor,mode=readline".to_owned()]
+    }
+
+    /// The button tells the machine by ACPI.
+    fn press_power(&self) -> Result<()> {
+        let pipe = self.pipe("in");
+        let press = || File::options().write(true).open(&pipe)?.write_all(b"system_powerdown\n");
+        press().with_context(|| format!("cannot write to {}", pipe.display()))
+    }
 }
 
 fn command(

@@ -11,7 +11,7 @@ use super::{directory, guest, image};
 use crate::command;
 
 /// What the tests need there.
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 28] = [
     "bash",
     "bpftrace",
     "cron",
@@ -39,6 +39,7 @@ const PACKAGES: [&str; 27] = [
     "systemd-oomd",
     "systemd-sysv",
     "tini",
+    "udev",
 ];
 /// What tests of containers need besides: a third of the disk, and a minute more to make.
 const CONTAINERS: [&str; 6] = ["containerd", "crun", "docker.io", "iptables", "podman", "runc"];
