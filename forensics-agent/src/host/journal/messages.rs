@@ -7,7 +7,10 @@ use forensics_incident::text;
 
 use super::entry::SENT;
 use super::{Entry, JournalError, Query, read};
-use crate::host::systemd::unit::{Scope, UnitPath};
+use crate::host::{
+    clock,
+    systemd::unit::{Scope, UnitPath},
+};
 
 /// Kinds of messages about any unit that are asked for (`systemd/sd-messages.h`): a job starts or ends, a unit has
 /// ended well or not.
@@ -51,8 +54,8 @@ const NEAR_S: f64 = 10.0;
 /// Characters of a message.
 const MAX_TEXT: usize = 300;
 
-/// Reads the messages of the manager of a unit: all about the unit, and of others what may be the reason for what began
-/// at the end of the span, Unix seconds.
+/// Reads the messages of the manager of a unit in this boot: all about the unit, and of others what may be the reason for what
+/// began at the end of the span, Unix seconds.
 ///
 /// # Errors
 /// The journal does not tell.
@@ -63,7 +66,8 @@ pub async fn messages(
 ) -> Result<Vec<ManagerMessage>, JournalError> {
     let query = Query {
         any_of: groups(place),
-        since: Some(span.start),
+        // A host that was just booted has the reasons of its last shutdown in the journal.
+        since: Some(span.start.max(clock::unix_minus_boot_s())),
         until: None,
         lines: MAX_READ,
         fields: FIELDS,
@@ -131,11 +135,20 @@ fn selected(
     };
     let (own, others): (Vec<_>, Vec<_>) =
         messages.into_iter().filter(|m| is_own(m) || matters(m)).partition(is_own);
+    let (of_units, advice): (Vec<_>, Vec<_>) = others.into_iter().partition(|m| m.unit.is_some());
     // What comes late tells how it ended, and what comes first why.
-    let mut kept = ends(own, MAX_KEPT / 2);
-    kept.extend(ends(others, MAX_KEPT / 2));
+    let mut kept = ends(own, MAX_KEPT / 3);
+    kept.extend(ends(of_units, MAX_KEPT / 3));
+    kept.extend(nearest(advice, begun, MAX_KEPT / 3));
     kept.sort_by(|a, b| a.ts.total_cmp(&b.ts));
     kept
+}
+
+/// Those nearest to a moment.
+fn nearest(mut messages: Vec<ManagerMessage>, ts: f64, longest: usize) -> Vec<ManagerMessage> {
+    messages.sort_by(|a, b| (a.ts - ts).abs().total_cmp(&(b.ts - ts).abs()));
+    messages.truncate(longest);
+    messages
 }
 
 fn is_related(state: &UnitState, unit: &str) -> bool {
@@ -224,11 +237,27 @@ mod tests {
     }
 
     #[test]
+    fn many_logins_leave_room_for_the_reason() {
+        let of_logind = |text: &str, ts: f64| ManagerMessage {
+            ts,
+            identifier: "systemd-logind".to_owned(),
+            text: text.to_owned(),
+            ..ManagerMessage::default()
+        };
+        let mut messages: Vec<_> = (0..90).map(|n| of_logind("New session.", f64::from(n))).collect();
+        messages.push(of_logind("Power key pressed short.", 99.0));
+        messages.extend((0..90).map(|n| of_logind("Removed session.", 101.0 + f64::from(n))));
+        let kept = selected(messages, &place("gw"), 100.0, None);
+        assert_eq!(kept.len(), MAX_KEPT / 3);
+        assert!(kept.iter().any(|message| message.text.starts_with("Power key")));
+    }
+
+    #[test]
     fn a_loop_of_restarts_leaves_room_for_others() {
         let mut messages: Vec<_> = (0..500).map(|n| about("gw.service", Some(n), f64::from(n))).collect();
         messages.push(about("base.target", None, 100.5));
         let kept = selected(messages, &place("gw"), 100.0, None);
-        assert_eq!(kept.len(), MAX_KEPT / 2 + 1);
+        assert_eq!(kept.len(), MAX_KEPT / 3 + 1);
         assert_eq!((kept[0].ts, kept[kept.len() - 1].ts), (0.0, 499.0));
     }
 }
