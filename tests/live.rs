@@ -1,10 +1,12 @@
 //! `watch` on a terminal: what is watched stands at its foot, and incidents scroll above.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use harness::{Victim, WorkDir, agent_program, killer, needs_python, needs_root, output, test};
+use harness::{PATIENCE, Victim, WorkDir, agent_program, killer, needs_python, needs_root, test, wait};
 
 /// Erases the block, as it stands in what is printed of the terminal.
 const ERASE: &str = "\\r\\x1b[J";
@@ -54,23 +56,26 @@ fn a_view_in_place() -> Result<()> {
 /// No escape sequence, no block.
 fn plain_in_a_pipe() -> Result<()> {
     needs_root()?;
+    let directory = WorkDir::new()?;
+    let printed = directory.join("printed");
     let mut victim = Victim::start(&["sleep"])?;
     let pid = victim.pid().to_string();
-    let killing = std::thread::spawn({
-        let pid = pid.clone();
-        move || {
-            std::thread::sleep(std::time::Duration::from_secs(3));
-            killer(&["kill", &pid, "9"])
-        }
-    });
     let mut command = Command::new(agent_program()?);
     command
         .env("TERM", "xterm")
-        .args(["watch", "--once", "--store", "none", "--socket", "none", "--pid", &pid]);
-    let said = output(&mut command)?;
-    killing.join().map_err(|_| anyhow::anyhow!("the killer panicked"))??;
+        .args(["watch", "--once", "--store", "none", "--socket", "none", "--pid", &pid])
+        .stdout(File::create(&printed)?);
+    let mut agent = command.spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(&printed)?.contains("watching") {
+        ensure!(Instant::now() < deadline, "it does not say what it watches");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    killer(&["kill", &pid, "9"])?;
+    let status = wait(&mut agent, PATIENCE)?;
     victim.wait()?;
-    ensure!(said.status.success() && said.stdout.contains("SIGKILL was sent to"), "{said:?}");
-    ensure!(!said.stdout.contains('\x1b') && !said.stdout.contains("so far"), "{said:?}");
+    let said = std::fs::read_to_string(&printed)?;
+    ensure!(status.success() && said.contains("SIGKILL was sent to"), "{status}: {said:?}");
+    ensure!(!said.contains('\x1b') && !said.contains("so far"), "{said:?}");
     Ok(())
 }

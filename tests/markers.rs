@@ -219,7 +219,8 @@ fn marker_of_another_service_under_run() -> Result<()> {
     let directory = WorkDir::new()?;
     let config = configuration(&directory)?;
     let child = announcing_script(&directory, "$PPID");
-    std::fs::write(directory.join("stop.sh"), child)?;
+    // Only when the command has been looked at.
+    std::fs::write(directory.join("stop.sh"), format!("sleep 2; {child}"))?;
     let script = format!("sh {} & wait; sleep 300", directory.join("stop.sh").display());
     let ran = Run::with(&["--config", &config], &["sh", "-c", &script])?.finish()?;
     let incident = ran.incident()?;

@@ -10,6 +10,8 @@ use harness::{Machine, PATIENCE, Record, Skip, test, wait};
 const CAPABILITIES: [u8; 7] = [2, 6, 7, 19, 34, 38, 39];
 /// How long the package manager may take.
 const SLOWLY: Duration = Duration::from_secs(300);
+/// How long the agent may take to look at a process that has begun, in a machine that is emulated.
+const LOOK: Duration = Duration::from_secs(2);
 const CONFIG: &str = "/etc/forensics-agent/config.toml";
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ impl Scene {
         let pid = self.machine.service(name, &[&main_process(name)])?;
         // Only when it has been looked at, so that its unit is known.
         self.machine.until(&format!("systemctl is-active {name}"))?;
+        std::thread::sleep(LOOK);
         self.expect_kill_explained(name, pid)
     }
 
