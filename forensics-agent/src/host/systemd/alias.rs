@@ -28,8 +28,12 @@ const OF_USERS: [&str; 4] =
 const MAX_LINKS: usize = 8;
 
 /// The name under which a manager runs a unit, which is the given one unless that is an alias. Users' own directories are not
-/// looked at: they are the users' to change.
+/// looked at: they are the users' to change. Whoever may send a message chooses the name, so that what is none of a unit, as a
+/// path to elsewhere, is not looked up.
 pub fn canonical(name: &str, scope: Scope) -> String {
+    if UnitPath::named(name, scope).is_none_or(|named| named.unit != name) {
+        return name.to_owned();
+    }
     let directories: &[&str] = match scope {
         Scope::System => &OF_SYSTEM,
         Scope::User { .. } => &OF_USERS,
@@ -82,6 +86,24 @@ fn template_of(name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_no_name_of_a_unit_is_not_looked_up() {
+        let root = std::env::temp_dir().join(format!("forensics-no-alias-{}", std::process::id()));
+        std::fs::create_dir_all(&root).expect("a directory");
+        let link = root.join("other.service");
+        symlink("real.service", &link).expect("a link");
+        let name = link.display().to_string();
+        assert_eq!(
+            in_directories(&name, &[PathBuf::from("/etc/systemd/system")]),
+            "real.service",
+            "it could be"
+        );
+        assert_eq!(canonical(&name, Scope::System), name);
+        let upwards = format!("../../..{name}");
+        assert_eq!(canonical(&upwards, Scope::System), upwards);
+        std::fs::remove_dir_all(&root).expect("it was made");
+    }
 
     #[test]
     fn links_are_followed_in_the_order_of_the_directories() {
