@@ -37,7 +37,14 @@ pub(super) fn wish(engine: Recipient, bytes: &[u8]) -> Option<Wish> {
         pairs.find(|(name, _)| names.contains(name)).and_then(|(_, value)| decoded(value))
     };
     let time = value(&["t", "timeout"]).map(|seconds| format!("t={seconds}"));
-    let force = value(&["force"]).map(|force| format!("force={force}"));
+    let force = value(&["force"]);
+    // What runs is only removed by force.
+    if verb == "remove"
+        && !force.as_deref().is_some_and(|force| matches!(force, "1" | "true" | "True" | "TRUE" | "t" | "T"))
+    {
+        return None;
+    }
+    let force = force.map(|force| format!("force={force}"));
     let signal = value(&["signal"]).and_then(|signal| super::command::signal(&signal));
     let how: Vec<&str> = [&time, &force].into_iter().flatten().map(String::as_str).collect();
     let wish = Wish::new(engine, verb).about(Some(name)).how(&how);

@@ -203,6 +203,9 @@ fn requests_to_engines() {
         "POST /v1.43/containers/create?name=x HTTP/1.1",
         "POST /v1.43/containers/web/stop",
         "POST /v1.43/containers/web/exec HTTP/1.1",
+        // What runs is not removed so.
+        "DELETE /v1.43/containers/web HTTP/1.1",
+        "DELETE /v1.43/containers/web?force=0&v=1 HTTP/1.1",
         "PRI * HTTP/2.0",
     ] {
         assert_eq!(read(line), None, "{line}");
