@@ -1,6 +1,7 @@
-use crate::model::{Cause, Confidence, Mechanism, ObservedDrain, RuledOut, Timeout, Verdict};
+use crate::model::{Cause, Confidence, Mechanism, ObservedDrain, RuledOut, Signal, Timeout, Verdict};
 use crate::shortage::shortage;
 use crate::signals::SIGKILL;
+use crate::stop;
 use crate::text::span;
 
 use super::super::case::{Case, quote};
@@ -24,16 +25,12 @@ const MAX_OTHERS: usize = 4;
 pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     let word = Word::of(case).filter(|word| word.signal.signal_num == SIGKILL)?;
     let reason = word.said_at(word.signal.ts, |_, text| is_up(text));
-    let had_s = word.signal.ts - word.first.ts;
     let was_asked = word.first.signal_num != SIGKILL;
-    let limit = match word.unit == word.manager.unit {
-        true => word.state().and_then(|state| state.timeout_stop),
-        false => word.manager.parent.as_ref().and_then(|parent| parent.timeout_stop),
-    };
-    // Its timers are never early.
-    let fits = limit.and_then(Timeout::seconds).is_some_and(|limit| {
-        was_asked && (limit - EARLY_S..limit + SLACK_S.max(limit * SLACK)).contains(&had_s)
-    });
+    let waited = waited(case, &word);
+    let fits = waited.is_some();
+    // What the manager was told since it began, or what extended the time, is not known: then only that it was up.
+    let (first, limit) = waited.map_or((word.first, None), |(first, limit)| (first, Some(limit)));
+    let had_s = word.signal.ts - first.ts;
     let journal_tells = word.own().any(|message| (message.ts - word.signal.ts).abs() <= MOMENT_S);
     let by_time = fits && !journal_tells && word.result().is_none_or(|result| result == "timeout");
     if reason.is_none() && !by_time {
@@ -41,7 +38,7 @@ pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     }
     let setting = Word::setting("TimeoutStopSec", limit);
     let had = match was_asked {
-        true => format!("{} after {}, as long as {setting} allows", span(had_s), word.first.signal),
+        true => format!("{} after {}, as long as {setting} allows", span(had_s), first.signal),
         false => format!("as long as {setting} allows"),
     };
     let drain = case.facts.timing.as_ref().map(|timing| timing.drain_timeout);
@@ -63,7 +60,7 @@ pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     if reason.is_none() {
         verdict
             .evidence
-            .insert(0, format!("SIGKILL came {} after {}, and {setting}.", span(had_s), word.first.signal));
+            .insert(0, format!("SIGKILL came {} after {}, and {setting}.", span(had_s), first.signal));
     }
     verdict.evidence.extend(around(case, &word, drain));
     verdict.ruled_out.retain(|other| other.cause != Cause::SystemdStopTimeout);
@@ -73,6 +70,35 @@ pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     }
     verdict.advice = Some(advice(case, &word));
     Some(verdict)
+}
+
+/// The last signal from which on the manager waited as long as a stop timeout of the unit, and that timeout. It may have been
+/// another one when the target came: whoever changes it need not restart the unit.
+fn waited<'a>(case: &Case<'a>, word: &Word<'a>) -> Option<(&'a Signal, Timeout)> {
+    let manager = word.manager;
+    let of_unit = || [&manager.after, &manager.before].map(|state| state.as_ref()?.timeout_stop);
+    let limits = match word.unit == manager.unit {
+        true => of_unit(),
+        false => [manager.parent.as_ref().and_then(|parent| parent.timeout_stop), None],
+    };
+    // Its timers are never early.
+    let fits = |first: &Signal, limit: f64| {
+        let had_s = word.signal.ts - first.ts;
+        (limit - EARLY_S..limit + SLACK_S.max(limit * SLACK)).contains(&had_s)
+    };
+    let is_ask = |signal: &&Signal| {
+        stop::is_of_manager(signal)
+            && signal.signal_num != SIGKILL
+            && signal.boot_ns <= word.signal.boot_ns
+            && signal.sender.as_ref().is_some_and(|sender| sender.is(word.sender))
+    };
+    case.facts.signals.iter().rev().filter(is_ask).find_map(|first| {
+        let limits = limits.into_iter().flatten();
+        limits
+            .filter(|limit| limit.seconds().is_some_and(|limit| fits(first, limit)))
+            .map(|limit| (first, limit))
+            .next()
+    })
 }
 
 /// The words for a stop whose time was up. That of a watchdog is another matter.
@@ -161,8 +187,9 @@ fn advice(case: &Case<'_>, word: &Word<'_>) -> String {
         ),
         None => String::new(),
     };
+    let section = if word.unit.ends_with(".scope") { "Scope" } else { "Service" };
     format!(
-        "{first}Give it longer, {why}: mkdir -p {directory}/{unit}.d && printf '[Service]\\nTimeoutStopSec={seconds}\\n' \
+        "{first}Give it longer, {why}: mkdir -p {directory}/{unit}.d && printf '[{section}]\\nTimeoutStopSec={seconds}\\n' \
          > {directory}/{unit}.d/stop-timeout.conf && {reload}"
     )
 }
@@ -170,7 +197,7 @@ fn advice(case: &Case<'_>, word: &Word<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Facts, ManagerMessage, ParentUnit, Signal, Timing, UnitState};
+    use crate::model::{Facts, ManagerMessage, ParentUnit, Timing, UnitState};
     use crate::sample::{kill, killed, nginx, process, signal, systemd};
     use crate::signals::{SIGABRT, SIGTERM};
     use crate::verdict::word::tests::{said, with_word};
@@ -225,6 +252,28 @@ mod tests {
         let advice = verdict.advice.unwrap();
         assert!(advice.contains("/etc/systemd/system/nginx.service.d/stop-timeout.conf"), "{advice}");
         assert!(advice.contains("TimeoutStopSec=35"), "{advice}");
+    }
+
+    #[test]
+    fn a_time_that_was_changed_or_extended() {
+        let with_limits = |before: f64, after: Option<f64>, signals: Vec<Signal>| {
+            let mut facts = stopped(signals, vec![said(99.999, TIMED_OUT)]);
+            let state = |seconds: f64| UnitState {
+                timeout_stop: Some(Timeout::Seconds(seconds)),
+                ..UnitState::default()
+            };
+            let manager = facts.manager.as_mut().unwrap();
+            manager.before = Some(state(before));
+            manager.after = after.map(state);
+            judge(&facts, Show::Cmdline).summary
+        };
+        let told = with_limits(90.0, Some(2.0), both());
+        assert!(told.contains("2 s after SIGTERM, as long as TimeoutStopSec=2 s allows"), "{told}");
+        let told = with_limits(0.2, None, both());
+        assert!(told.contains("2 s after SIGTERM, as long as TimeoutStopSec allows"), "{told}");
+        let survived = [vec![kill(20.0, SIGTERM, systemd())], both()].concat();
+        let told = with_limits(2.0, Some(2.0), survived);
+        assert!(told.contains("2 s after SIGTERM, as long as TimeoutStopSec=2 s allows"), "{told}");
     }
 
     #[test]
