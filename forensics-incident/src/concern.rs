@@ -46,20 +46,37 @@ fn of_manager(request: &Request, target: &Process, manager: &Process, names: &[S
                 Concern::Elsewhere
             })
         }
-        (_, _, object) => {
-            let object = object?;
-            let session = format!("session-{object}.scope");
-            let slice = format!("user-{object}.slice");
-            let by_session = request.verb.ends_with("Session");
-            if by_session && place.unit == Some(session.as_str()) {
-                Some(Concern::Target)
-            } else if !by_session && place.above.contains(&slice.as_str()) {
-                Some(Concern::Above)
-            } else {
-                Some(Concern::Elsewhere)
-            }
-        }
+        _ => of_login(request, &place),
     }
+}
+
+/// A request to logind about a session, a user or a seat.
+fn of_login(request: &Request, place: &Place<'_>) -> Option<Concern> {
+    /// A user who is none: the caller.
+    const NOBODY: &str = "4294967295";
+    let object = request.object.as_deref().unwrap_or_default();
+    let by_session = request.verb.ends_with("Session");
+    let is_meant = if request.verb.ends_with("Seat") {
+        // Which sessions it has is not known.
+        place.unit.is_some_and(|unit| unit.starts_with("session-"))
+    } else if by_session {
+        let own = || request.process.unit.as_deref().filter(|unit| unit.starts_with("session-"));
+        match object {
+            "" | "self" | "auto" => place.unit.is_some() && place.unit == own(),
+            id => place.unit == Some(format!("session-{id}.scope").as_str()),
+        }
+    } else {
+        let user = match object {
+            NOBODY => request.process.uid?.to_string(),
+            user => user.to_owned(),
+        };
+        place.above.contains(&format!("user-{user}.slice").as_str())
+    };
+    Some(match (is_meant, by_session) {
+        (true, true) => Concern::Target,
+        (true, false) => Concern::Above,
+        (false, _) => Concern::Elsewhere,
+    })
 }
 
 fn of_engine(request: &Request, target: &Process, names: &[String]) -> Option<Concern> {
@@ -194,6 +211,18 @@ mod tests {
         assert_eq!(told("TerminateUser", "1000"), Some(Concern::Above));
         assert_eq!(told("TerminateUser", "3"), Some(Concern::Elsewhere));
         assert_eq!(told("Reboot", ""), Some(Concern::Everything));
+        assert_eq!(told("TerminateSeat", "seat0"), Some(Concern::Above));
+        let own = |unit: &str, verb, object| {
+            let process =
+                Process { unit: Some(unit.to_owned()), uid: Some(1000), ..process(77, "loginctl x") };
+            concern(&Request { process, ..login(verb, object) }, &target, &init(), &[])
+        };
+        for object in ["", "self", "auto"] {
+            assert_eq!(own("session-3.scope", "TerminateSession", object), Some(Concern::Target));
+            assert_eq!(own("session-4.scope", "TerminateSession", object), Some(Concern::Elsewhere));
+            assert_eq!(own("cron.service", "TerminateSession", object), Some(Concern::Elsewhere));
+        }
+        assert_eq!(own("cron.service", "TerminateUser", "4294967295"), Some(Concern::Above));
     }
 
     #[test]
