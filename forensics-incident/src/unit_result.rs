@@ -48,7 +48,7 @@ pub fn of(facts: &Facts) -> Option<UnitResult> {
     });
     // In another run the property is that of the other run.
     let result = said.or_else(|| after.result.clone().filter(|_| !restarted))?;
-    let why_not = (!restarted).then(|| why_not(manager, after, &result));
+    let why_not = (!restarted).then(|| why_not(facts, manager, after, &result));
     Some(UnitResult {
         result,
         n_restarts: after.n_restarts,
@@ -81,15 +81,23 @@ fn runs_again(facts: &Facts, manager: &ManagerFacts) -> bool {
 
 /// The message that the unit of that run is down.
 fn down<'a>(facts: &Facts, manager: &'a ManagerFacts) -> Option<&'a ManagerMessage> {
-    let run = manager.invocation_id.as_deref();
-    manager.messages.iter().find(|message| {
-        let of_run =
-            run.is_none() || message.invocation_id.is_none() || message.invocation_id.as_deref() == run;
+    own(manager).find(|message| {
         (is(message, message_ids::SUCCESS) || is(message, message_ids::FAILURE))
-            && is_about(manager, message)
-            && of_run
             && message.ts >= facts.outcome.ts - BEFORE_S
     })
+}
+
+/// What was said about the unit in that run, or where it is not known in which one.
+fn own(manager: &ManagerFacts) -> impl Iterator<Item = &ManagerMessage> {
+    manager
+        .messages
+        .iter()
+        .filter(|message| is_about(manager, message) && is_of_run(manager, message) != Some(false))
+}
+
+/// Whether a message is about that run of the unit; none where it is not known in which one.
+fn is_of_run(manager: &ManagerFacts, message: &ManagerMessage) -> Option<bool> {
+    Some(message.invocation_id.as_deref()? == manager.invocation_id.as_deref()?)
 }
 
 pub(crate) fn is(message: &ManagerMessage, id: &str) -> bool {
@@ -101,8 +109,7 @@ fn is_about(manager: &ManagerFacts, message: &ManagerMessage) -> bool {
 }
 
 /// Why the manager did not start the unit again (`service_shall_restart()` in systemd's `src/core/service.c`).
-fn why_not(manager: &ManagerFacts, after: &UnitState, result: &str) -> String {
-    let own = || manager.messages.iter().filter(|message| is_about(manager, message));
+fn why_not(facts: &Facts, manager: &ManagerFacts, after: &UnitState, result: &str) -> String {
     let restart = after.restart.as_deref().unwrap_or("no");
     let wants = match restart {
         "always" => true,
@@ -113,8 +120,17 @@ fn why_not(manager: &ManagerFacts, after: &UnitState, result: &str) -> String {
         "on-watchdog" => result == "watchdog",
         _ => false,
     };
-    let was_stopped = own().any(|message| message.job_type.as_deref() == Some("stop"));
-    let too_often = own().any(|message| message.text.ends_with("Start request repeated too quickly."));
+    // What stopped an earlier run was said before the target started.
+    let started = facts.outcome.lived_s.map(|lived| facts.outcome.ts - lived);
+    let is_of_life = |message: &ManagerMessage| started.is_some_and(|started| message.ts > started);
+    let was_stopped = own(manager).any(|message| {
+        let is_own = is_of_run(manager, message) == Some(true) || is_of_life(message);
+        message.job_type.as_deref() == Some("stop") && is_own
+    });
+    let too_often = own(manager).any(|message| {
+        message.text.ends_with("Start request repeated too quickly.")
+            && message.ts >= facts.outcome.ts - BEFORE_S
+    });
     if too_often {
         "it was started too often in too short a time (StartLimitBurst=, StartLimitIntervalSec=)".to_owned()
     } else if was_stopped {
@@ -218,6 +234,44 @@ mod tests {
             assert!(!said.restarted);
             assert!(said.why_not.as_ref().is_some_and(|why| why.contains(words)), "{said:?}");
         }
+    }
+
+    #[test]
+    fn what_befell_an_earlier_run_is_no_reason() {
+        let stop = |at: f64, run: Option<&str>| ManagerMessage {
+            job_type: Some("stop".to_owned()),
+            invocation_id: run.map(str::to_owned),
+            ..message("", at, "")
+        };
+        let often = |at: f64, run: &str| ManagerMessage {
+            text: "nginx.service: Start request repeated too quickly.".to_owned(),
+            ..message("", at, run)
+        };
+        // The target lived from the fortieth second on.
+        for (run, said, words) in [
+            (Some("a"), stop(30.0, Some("z")), "has Restart=no"),
+            (Some("a"), stop(99.0, Some("z")), "has Restart=no"),
+            (Some("a"), stop(30.0, None), "has Restart=no"),
+            (None, stop(30.0, Some("z")), "has Restart=no"),
+            (None, stop(99.0, Some("z")), "a job stopped it"),
+            (Some("a"), stop(99.0, None), "a job stopped it"),
+            (Some("a"), stop(30.0, Some("a")), "a job stopped it"),
+            (Some("a"), often(30.0, "z"), "has Restart=no"),
+            (Some("a"), often(30.0, "a"), "has Restart=no"),
+            (Some("a"), often(100.1, "z"), "has Restart=no"),
+            (None, often(30.0, "z"), "has Restart=no"),
+            (None, often(100.1, "z"), "too often"),
+        ] {
+            let after = UnitState { restart: Some("no".to_owned()), ..state("failed", "a") };
+            let mut facts = end(after, vec![said.clone(), message(message_ids::FAILURE, 100.01, "a")]);
+            facts.outcome.lived_s = Some(60.0);
+            facts.manager.as_mut().unwrap().invocation_id = run.map(str::to_owned);
+            let why = of(&facts).unwrap().why_not.unwrap();
+            assert!(why.contains(words), "{run:?} {said:?}: {why}");
+        }
+        let unknown = end(state("failed", "a"), vec![stop(99.0, None)]);
+        let why = of(&unknown).unwrap().why_not.unwrap();
+        assert!(why.contains("Restart=no"), "when it started is not known: {why}");
     }
 
     #[test]
