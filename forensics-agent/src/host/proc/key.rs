@@ -12,7 +12,7 @@ const STAT_CAP: usize = 4096;
 pub fn read_key(pid: u32) -> Option<ProcessKey> {
     let stat = stat(pid)?;
     let is_alive = !matches!(stat.state, 'Z' | 'X');
-    is_alive.then(|| ProcessKey { pid, start_boot_ns: boot_ns_of_ticks(stat.start_ticks) })
+    is_alive.then(|| key(pid, &stat))
 }
 
 /// True when this very process is alive now, and no other one has its pid.
@@ -20,9 +20,21 @@ pub fn is_alive(process: ProcessKey) -> bool {
     read_key(process.pid).is_some_and(|now| now.is(process))
 }
 
+/// True when nobody else has the pid of this process: it has it itself, be it as a zombie, or no process and no thread does.
+pub fn is_alone_with_pid(process: ProcessKey) -> bool {
+    match stat(process.pid) {
+        Some(stat) => process.start_boot_ns != 0 && key(process.pid, &stat).is(process),
+        None => !super::exists(process.pid),
+    }
+}
+
 /// The state of a process, one letter as ps(1) has it; None when there is no such process.
 pub fn state(pid: u32) -> Option<char> {
     stat(pid).map(|stat| stat.state)
+}
+
+fn key(pid: u32, stat: &Stat) -> ProcessKey {
+    ProcessKey { pid, start_boot_ns: boot_ns_of_ticks(stat.start_ticks) }
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -43,13 +55,18 @@ mod tests {
         let key = read_key(own).expect("this process");
         let another = ProcessKey { start_boot_ns: key.start_boot_ns + 5_000_000_000, ..key };
         assert!(is_alive(key) && !is_alive(another));
+        assert!(is_alone_with_pid(key) && !is_alone_with_pid(another));
+        assert!(!is_alone_with_pid(ProcessKey { start_boot_ns: 0, ..key }), "it may be another one");
         let mut child = std::process::Command::new("true").spawn().expect("a child");
+        let born = stat(child.id()).map(|stat| super::key(child.id(), &stat)).expect("a process or a zombie");
         let is_gone = || read_key(child.id()).is_none();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !is_gone() && std::time::Instant::now() < deadline {
             std::thread::yield_now();
         }
         assert!(is_gone(), "a zombie is not alive");
+        assert!(is_alone_with_pid(born), "a zombie keeps its pid");
         child.wait().expect("a child of ours");
+        assert!(is_alone_with_pid(born), "nobody has the pid");
     }
 }

@@ -22,8 +22,9 @@ pub(super) enum Priority {
     Info = 6,
 }
 
-/// The entry of an incident.
-pub(super) fn incident(incident: &Incident) -> Vec<u8> {
+/// The entry of an incident. From `OBJECT_PID`, journald adds what the process of that number is and in which unit, so that it
+/// is left out unless `names_target` says that this can be no other one.
+pub(super) fn incident(incident: &Incident, names_target: bool) -> Vec<u8> {
     let Incident { facts, verdict } = incident;
     let Verdict { cause, intent, confidence, summary, culprit, instigator, advice, .. } = verdict;
     let mut entry = Entry::default();
@@ -43,6 +44,9 @@ pub(super) fn incident(incident: &Incident) -> Vec<u8> {
         entry.field("FORENSICS_REQUEST", &instigator.request);
     }
     entry.optional("FORENSICS_ADVICE", advice.as_deref());
+    if names_target {
+        entry.field("OBJECT_PID", &facts.target.pid.to_string());
+    }
     object(&mut entry, &facts.target);
     match serde_json::to_string(incident) {
         Ok(json) => entry.field("FORENSICS_INCIDENT", &ascii(&json)),
@@ -140,10 +144,9 @@ fn process(entry: &mut Entry, role: &str, process: &Process) {
     field("CONTAINER_ID", process.container_id.as_deref());
 }
 
-/// What makes `journalctl -u UNIT` show the entry, see systemd.journal-fields(7). journald adds the unit itself for a process
-/// that is still there; this one is gone, mostly.
+/// What makes `journalctl -u UNIT` show the entry, see systemd.journal-fields(7). journald adds the unit by itself only for a
+/// process that is still there; this one is gone, mostly.
 fn object(entry: &mut Entry, target: &Process) {
-    entry.field("OBJECT_PID", &target.pid.to_string());
     let Some(place) = target.cgroup.as_deref().and_then(unit_of_path) else { return };
     let UnitPath { unit, scope, user_manager_unit, .. } = place;
     match scope {

@@ -8,9 +8,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use forensics_incident::model::Incident;
+use forensics_incident::model::{Facts, Incident};
 
 use super::Loss;
+use crate::host::proc;
 use socket::Socket;
 
 /// Where journald listens, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>.
@@ -41,7 +42,7 @@ impl JournalReporter {
 
     /// Writes an incident; true when it need not be printed.
     pub fn incident(&mut self, incident: &Incident) -> bool {
-        self.write(fields::incident(incident))
+        self.write(fields::incident(incident, names_target(&incident.facts)))
     }
 
     /// Writes that records were lost; true when it need not be printed.
@@ -61,6 +62,11 @@ impl JournalReporter {
         }
         self.instead && !self.is_failing
     }
+}
+
+/// Whether the pid of the target can mean no other process by now: one that ended unseen may be of an earlier boot.
+fn names_target(facts: &Facts) -> bool {
+    facts.aftermath.is_none() && proc::is_alone_with_pid(facts.target.key())
 }
 
 /// Whether a stream is the one that systemd connected to the journal (`JOURNAL_STREAM` in systemd.exec(5)).

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _};
 use std::os::unix::net::UnixDatagram;
 
-use forensics_incident::model::{Cause, Intent, Process};
+use forensics_incident::model::{Aftermath, Cause, Gap, Intent, Process};
 use forensics_incident::text::escape;
 
 use super::fields::{Priority, priority};
@@ -27,7 +27,7 @@ fn fields_of_an_incident() {
     let mut incident = samples::pkill();
     incident.facts.target.cgroup =
         Some("/user.slice/user-7.slice/user@7.service/app.slice/gw.service".to_owned());
-    let fields = read(&fields::incident(&incident));
+    let fields = read(&fields::incident(&incident, true));
     let culprit = incident.verdict.culprit.clone().unwrap();
     for (name, value) in [
         ("MESSAGE", incident.verdict.summary.as_str()),
@@ -49,7 +49,42 @@ fn fields_of_an_incident() {
     }
     assert_eq!(serde_json::from_str::<Incident>(&fields["FORENSICS_INCIDENT"]).unwrap(), incident);
     incident.facts.target.cgroup = Some("/system.slice/gw.service".to_owned());
-    assert_eq!(read(&fields::incident(&incident))["OBJECT_SYSTEMD_UNIT"], "gw.service");
+    assert_eq!(read(&fields::incident(&incident, true))["OBJECT_SYSTEMD_UNIT"], "gw.service");
+}
+
+/// journald takes `OBJECT_PID` for the process that has the number now, and shows the entry among those of its unit.
+#[test]
+fn a_pid_of_another_process_is_no_object() {
+    let mut incident = samples::pkill();
+    incident.facts.target.cgroup = Some("/system.slice/gw.service".to_owned());
+    let pid = std::process::id();
+    let key = proc::read_key(pid).unwrap();
+    (incident.facts.target.pid, incident.facts.target.start_boot_ns) = (pid, key.start_boot_ns);
+    assert!(names_target(&incident.facts), "it is this very process");
+    let found = Aftermath {
+        gap: Gap::Boot,
+        last_seen: 1.0,
+        found: 2.0,
+        agent_pid: 1,
+        agent_stopped: false,
+        journal: None,
+        panic: None,
+    };
+    incident.facts.aftermath = Some(found);
+    assert!(!names_target(&incident.facts), "its start is counted from another boot");
+    incident.facts.aftermath = None;
+    incident.facts.target.start_boot_ns += 5_000_000_000;
+    assert!(!names_target(&incident.facts), "another process has its pid");
+
+    let (journal, path) = listener("object");
+    assert!(JournalReporter::to(&path, true).unwrap().incident(&incident));
+    std::fs::remove_file(path).unwrap();
+    let mut bytes = vec![0; 1 << 20];
+    let length = journal.recv(&mut bytes).unwrap();
+    let fields = read(&bytes[..length]);
+    assert_eq!(fields.get("OBJECT_PID"), None);
+    assert_eq!(fields["OBJECT_SYSTEMD_UNIT"], "gw.service");
+    assert_eq!(fields["FORENSICS_TARGET_PID"], pid.to_string());
 }
 
 #[test]
@@ -59,7 +94,7 @@ fn foreign_bytes_make_no_fields_and_reach_no_terminal() {
     let argv = Some(vec![foreign.to_owned()]);
     incident.verdict.summary = foreign.to_owned();
     incident.verdict.culprit = Some(Process { name: foreign.to_owned(), argv, ..Process::default() });
-    let fields = read(&fields::incident(&incident));
+    let fields = read(&fields::incident(&incident, true));
     assert_eq!(fields["MESSAGE"], escape(foreign));
     assert_ne!(fields["PRIORITY"], "0");
     for (name, value) in &fields {
