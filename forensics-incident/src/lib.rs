@@ -19,5 +19,6 @@ pub mod shortage;
 pub mod signals;
 pub mod stop;
 pub mod text;
+pub mod transient;
 pub mod unit_result;
 pub mod verdict;

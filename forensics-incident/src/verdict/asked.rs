@@ -6,6 +6,7 @@ use crate::model::{
 };
 use crate::signals::{SIGABRT, SIGHUP};
 use crate::text::span;
+use crate::transient::is_maker;
 
 use super::actors::is_login_manager;
 use super::case::{Case, verdict};
@@ -114,15 +115,8 @@ fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<&'a Request> {
 /// Who made the unit in which a process runs, and so on to the first of them.
 fn origin_of<'a>(case: &Case<'a>, asker: &Process) -> Option<&'a Request> {
     let made = |process: &Process| {
-        let stem = process.unit.as_deref()?.rsplit_once('.')?.0.to_owned();
         let origins = case.facts.requests.iter().filter(|request| request.concerns == Concern::Origin);
-        let of_unit = origins.filter(|origin| {
-            origin
-                .object
-                .as_deref()
-                .and_then(|object| object.rsplit_once('.'))
-                .is_some_and(|(name, _)| name == stem)
-        });
+        let of_unit = origins.filter(|origin| is_maker(origin, process));
         of_unit.filter(|origin| !origin.process.is(process)).max_by_key(|origin| origin.boot_ns)
     };
     let first = made(asker)?;

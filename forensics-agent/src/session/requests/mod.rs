@@ -3,6 +3,7 @@
 mod dropped;
 mod infer;
 mod names;
+mod origins;
 mod scheduled;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,22 +23,19 @@ use crate::{
 };
 use dropped::Dropped;
 use names::{Aliases, Names};
+use origins::Origins;
 use scheduled::Scheduled;
 
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
 /// Of one process.
 const MAX_OF_ONE: usize = 32;
-/// Transient units whose makers are remembered.
-const MAX_ORIGINS: usize = 256;
 /// Requests that stand in one incident.
 const MAX_OF_INCIDENT: usize = 16;
 /// Requests about other units in one incident.
 const MAX_ELSEWHERE: usize = 6;
 /// How long before a signal a request about another unit may have led to it, nanoseconds: stop jobs wait for each other.
 const ELSEWHERE_NS: u64 = 120_000_000_000;
-/// How many makers of units are followed back.
-const MAX_STEPS: usize = 3;
 
 /// The requests, and how they are found out.
 pub(super) struct Requests {
@@ -49,8 +47,7 @@ pub(super) struct Requests {
     unix_minus_boot_s: f64,
     /// Oldest first.
     kept: VecDeque<Arc<Request>>,
-    /// Those that made transient units, oldest first.
-    origins: VecDeque<Arc<Request>>,
+    origins: Origins,
     scheduled: Scheduled,
     /// By pid of the target: those that concerned it when a manager signalled it.
     noted: HashMap<u32, Vec<Arc<Request>>>,
@@ -68,7 +65,7 @@ impl Requests {
             since_ns: 0,
             unix_minus_boot_s,
             kept: VecDeque::new(),
-            origins: VecDeque::new(),
+            origins: Origins::default(),
             scheduled: Scheduled::default(),
             noted: HashMap::new(),
             dropped: Dropped::default(),
@@ -182,16 +179,14 @@ impl Requests {
         let act = request.act();
         let request = Arc::new(request);
         if act == Act::Create {
-            if self.origins.len() == MAX_ORIGINS {
-                self.origins.pop_front();
-            }
-            self.origins.push_back(request);
+            self.origins.take(request);
             return;
         }
         if Scheduled::is_of(&request) {
             self.scheduled.take(request);
             return;
         }
+        self.origins.stop(&request);
         self.aliases.learn(&request);
         // One that asks without end must not crowd out the others.
         let same = |kept: &Arc<Request>| kept.process.key() == request.process.key();
@@ -307,37 +302,9 @@ impl Requests {
             }));
         }
         requests.extend(self.scheduled.behind(&requests));
-        requests.extend(self.origins_of(&requests));
+        requests.extend(self.origins.behind(&requests));
         requests.sort_by_key(|request| request.boot_ns);
         facts.requests = requests;
-    }
-
-    /// Who made the transient units in which those who asked ran, and so on.
-    fn origins_of(&self, requests: &[Request]) -> Vec<Request> {
-        let mut origins: Vec<Request> = Vec::new();
-        let mut askers: Vec<Process> = requests.iter().map(|request| request.process.clone()).collect();
-        for _ in 0..MAX_STEPS {
-            let made: Vec<Request> = askers.iter().filter_map(|asker| self.origin_of(asker)).collect();
-            askers = made.iter().map(|origin| origin.process.clone()).collect();
-            for origin in made {
-                let is_new =
-                    |known: &Request| known.boot_ns != origin.boot_ns || known.object != origin.object;
-                if origins.iter().all(is_new) {
-                    origins.push(origin);
-                }
-            }
-        }
-        origins
-    }
-
-    fn origin_of(&self, asker: &Process) -> Option<Request> {
-        let unit = stem(asker.unit.as_deref()?)?;
-        let made = |origin: &&Arc<Request>| {
-            origin.boot_ns <= asker.start_boot_ns.max(1)
-                && origin.object.as_deref().and_then(stem) == Some(unit)
-        };
-        let origin = self.origins.iter().rev().find(made)?;
-        Some(Request { concerns: Concern::Origin, ..Request::clone(origin) })
     }
 }
 
@@ -345,9 +312,4 @@ impl Requests {
 fn is_same(one: &Request, other: &Request) -> bool {
     let identity = |request: &Request| (request.boot_ns, request.process.key());
     identity(one) == identity(other) && one.verb == other.verb && one.object == other.object
-}
-
-/// The name of a unit without its type: a timer starts the service of its own name.
-fn stem(unit: &str) -> Option<&str> {
-    unit.rsplit_once('.').map(|(stem, _)| stem)
 }

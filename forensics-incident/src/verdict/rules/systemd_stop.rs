@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn who_scheduled_it_is_to_blame() {
-        let timer = process(50, "systemd-run --on-active=5 systemctl stop nginx");
+        let timer = Process { uid: Some(0), ..process(50, "systemd-run --on-active=5 systemctl stop nginx") };
         let made = Request {
             concerns: Concern::Origin,
             ..request(90.0, timer.clone(), "StartTransientUnit", "run-u7.timer", "fail")
@@ -211,6 +211,18 @@ mod tests {
         assert_eq!(verdict.instigator.map(|instigator| instigator.process), Some(scheduled));
         assert!(verdict.summary.contains("scheduled by `systemd-run"), "{}", verdict.summary);
         assert!(verdict.chain[0].action.contains("asked systemd for"), "{:?}", verdict.chain);
+    }
+
+    #[test]
+    fn who_logs_somebody_in_schedules_nothing() {
+        let made = Request {
+            concerns: Concern::Origin,
+            ..request(90.0, logind(), "StartTransientUnit", "session-5.scope", "fail")
+        };
+        let person = Process { unit: Some("session-5.scope".to_owned()), ..asker(77) };
+        let verdict = judged(vec![made, Request { process: person.clone(), ..restart(99.89, 77) }]);
+        assert_eq!(verdict.culprit, Some(person));
+        assert!(!verdict.summary.contains("scheduled"), "{}", verdict.summary);
     }
 
     fn logind() -> Process {
