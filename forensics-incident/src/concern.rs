@@ -6,11 +6,29 @@ use crate::model::{Act, Concern, Process, Recipient, Request};
 /// names of the target's unit or container.
 pub fn concern(request: &Request, target: &Process, sender: &Process, names: &[String]) -> Option<Concern> {
     match request.recipient {
-        Recipient::Systemd | Recipient::Logind => (sender.is_service_manager() && is_of(request, sender))
-            .then(|| of_manager(request, target, sender, names))
-            .flatten(),
+        Recipient::Systemd | Recipient::Logind => {
+            let manager = manager_of(sender, target).filter(|manager| is_of(request, manager))?;
+            of_manager(request, target, manager, names)
+        }
         Recipient::Docker | Recipient::Podman => of_engine(request, target, names),
     }
+}
+
+/// The manager that a sender is, or for which it acts when it is a command of the target's own unit, as one of `ExecStop=` is: a
+/// process of that unit that descends from the manager and not from the target. A child of the service that was left to the
+/// manager looks the same; what tells them apart is when they began.
+pub(crate) fn manager_of<'a>(sender: &'a Process, target: &Process) -> Option<&'a Process> {
+    if sender.is_service_manager() {
+        return Some(sender);
+    }
+    let is_of_unit = sender.unit.is_some() && sender.unit == target.unit && sender.slice == target.slice;
+    let manager = sender.ancestors.iter().find(|ancestor| ancestor.is_service_manager())?;
+    (is_of_unit && !commands(sender).any(|process| process.is(target))).then_some(manager)
+}
+
+/// A sender that acts for a manager, and what it descends from below that.
+pub(crate) fn commands(sender: &Process) -> impl Iterator<Item = &Process> {
+    std::iter::once(sender).chain(&sender.ancestors).take_while(|process| !process.is_service_manager())
 }
 
 /// True when the request went to this manager, as far as that is known.

@@ -84,6 +84,20 @@ pub(crate) fn systemctl_by_root(mode: &str) -> Result<()> {
     Ok(())
 }
 
+/// As start-stop-daemon is, in the units of Debian.
+pub(crate) fn command_of_the_unit(mode: &str) -> Result<()> {
+    let machine = Machine::get()?;
+    let stops = ["ExecStop=/bin/sh -c 'kill -QUIT $MAINPID; sleep 1'", "TimeoutStopSec=30"];
+    let scene = Scene::of(machine, machine.service("q-command", &[&[PLAIN], &stops[..]].concat())?, mode)?;
+    machine.sh("systemctl stop q-command")?;
+    let incident = scene.told()?;
+    incident.expect_killed(libc::SIGQUIT)?;
+    incident.expect_part("signals.0.sender.cmdline", "kill -QUIT")?;
+    expect_asker(&incident, "systemctl stop q-command", "StopUnit q-command.service replace")?;
+    incident.expect_part("verdict.culprit.cmdline", "systemctl stop q-command")?;
+    incident.expect_part("verdict.summary", "with a command of its unit, ")
+}
+
 pub(crate) fn script_four_shells_deep(mode: &str) -> Result<()> {
     let scene = Scene::new(mode, "q-deep")?;
     let machine = scene.machine;

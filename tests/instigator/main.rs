@@ -12,8 +12,9 @@ use harness::{Machine, test};
 type Body = fn(&'static str) -> Result<()>;
 
 /// What is run in every mode that the kernel has.
-const IN_EVERY_MODE: [(&str, Body); 10] = [
+const IN_EVERY_MODE: [(&str, Body); 11] = [
     ("systemctl_by_root", asked::systemctl_by_root),
+    ("command_of_the_unit", asked::command_of_the_unit),
     ("script_four_shells_deep", asked::script_four_shells_deep),
     ("timer_that_was_scheduled", asked::timer_that_was_scheduled),
     ("timer_of_a_file", asked::timer_of_a_file),

@@ -1,6 +1,6 @@
 //! Who asked a manager or a container engine for the signal that it sent.
 
-use crate::concern::is_of;
+use crate::concern::{commands, is_of, manager_of};
 use crate::model::{
     Act, Cause, Concern, Confidence, Instigator, Intent, Link, Process, Recipient, Request, Signal, Verdict,
 };
@@ -22,6 +22,8 @@ const SIGNAL_S: f64 = 60.0;
 /// A request that was recorded after it was sent may have a later time than what came of it, by as much as its sender may have
 /// had to wait for the processor, seconds.
 const LATE_S: f64 = 0.1;
+/// The time at which a process began may be known no better than this, nanoseconds.
+const TICK_NS: u64 = 10_000_000;
 /// How long before it asked systemd logind may have been asked itself, seconds.
 const HOP_S: f64 = 5.0;
 /// How long after the time of a scheduled shutdown logind may ask systemd for it: it waits for those who delay it
@@ -48,11 +50,13 @@ pub(super) struct Asked<'a> {
 /// here.
 pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>> {
     let sender = signal.sender.as_ref()?;
+    let manager = manager_of(sender, case.target());
     let requests = case.facts.requests.iter();
     let candidates = requests.filter(|request| {
         let of_it = matches!(request.concerns, Concern::Target | Concern::Above | Concern::Everything);
         let by_manager = matches!(request.recipient, Recipient::Systemd | Recipient::Logind);
-        of_it && (!by_manager || (sender.is_service_manager() && is_of(request, sender)))
+        let by_it = || manager.is_some_and(|manager| is_of(request, manager)) && began_for(sender, request);
+        of_it && (!by_manager || by_it())
     });
     let found = candidates.filter_map(|request| Some((request, explains(case, request, signal)?)));
     // A message that was seen says more than a command that must have sent one, and one that cannot have been refused more
@@ -64,6 +68,13 @@ pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>
     let before = is_login_manager(&request.process).then(|| asked_logind(case, request)).flatten();
     let asker = before.unwrap_or(request);
     Some(Asked { request, before, origin: origin_of(case, &asker.process), after_s })
+}
+
+/// True for a manager, and for a command that it began to carry out a request.
+fn began_for(sender: &Process, request: &Request) -> bool {
+    let acts = matches!(request.act(), Act::Stop | Act::Restart | Act::Isolate | Act::Shutdown);
+    let began = |process: &Process| process.start_boot_ns.saturating_add(TICK_NS) >= request.boot_ns;
+    commands(sender).last().is_none_or(|first| acts && began(first))
 }
 
 /// Seconds from a request to the first signal that came of it, when the signal in question can have come of it.

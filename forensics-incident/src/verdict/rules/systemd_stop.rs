@@ -1,21 +1,32 @@
-use crate::model::{Act, Verdict};
+use crate::concern::manager_of;
+use crate::model::{Act, Confidence, ManagerMessage, Request, Signal, Verdict};
 
 use super::super::asked::asked;
 use super::super::case::{Case, quote};
 use super::super::evidence;
+use super::super::word::{MOMENT_S, quoted};
 
-/// Its manager stopped, restarted or signalled it, since somebody asked for that.
+/// Its manager stopped, restarted or signalled it, or had a command of its unit do so (`ExecStop=`), since somebody asked for
+/// that.
 ///
-/// Evidence: the manager's signal, and before it a request to that manager about the target's unit, about what holds it, or
+/// Evidence: the manager's signal or that of a command that began after the request, and before it a request to that manager about the target's unit, about what holds it, or
 /// about everything. One that was seen makes it certain when the signal followed promptly and nobody could refuse it; a command
 /// that must have made one, or a request that polkit judges, likely. Who asked is to blame, or who scheduled what asked. Must not match requests to another manager, about another unit,
 /// for another signal, or from before the target was there.
 pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
-    let sender = signal.sender.as_ref().filter(|sender| sender.is_service_manager())?;
+    let sender = signal.sender.as_ref()?;
+    let manager = manager_of(sender, case.target())?;
     let asked = asked(case, signal)?;
-    let manager = format!("{} (pid {})", quote(&sender.name), sender.pid);
-    let by = if sender.pid == 1 { "systemd".to_owned() } else { manager };
+    let by_itself = sender.is(manager);
+    let name = match manager.pid {
+        1 => "systemd".to_owned(),
+        pid => format!("{} (pid {pid})", quote(&manager.name)),
+    };
+    let by = match by_itself {
+        true => name,
+        false => format!("{name} with a command of its unit, {},", case.actor(sender)),
+    };
     let act = match (case.was_killed(), asked.request.act()) {
         (true, Act::Signal) => format!("was sent {} by {by}", signal.signal),
         (true, _) => format!("was stopped by {by}"),
@@ -24,15 +35,34 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     let mut verdict = asked.verdict(case, signal, &act);
     verdict.evidence.extend(evidence::of_sender(case, asked.asker()));
     verdict.ruled_out = evidence::ruled_out(signal, true);
+    if !by_itself {
+        // Only the manager's word tells it from a child of the service that does as it likes.
+        let began = stopping(case, asked.request, signal);
+        verdict.confidence =
+            verdict.confidence.min(began.map_or(Confidence::Likely, |_| Confidence::Certain));
+        verdict.evidence.extend(began.map(|message| quoted(message, signal)));
+    }
     Some(verdict)
+}
+
+/// The manager's word that it began to stop the unit between a request and a signal.
+fn stopping<'a>(case: &Case<'a>, request: &Request, signal: &Signal) -> Option<&'a ManagerMessage> {
+    let manager = case.facts.manager.as_ref()?;
+    let between = request.ts - MOMENT_S..=signal.ts;
+    manager.messages.iter().find(|message| {
+        message.unit.as_deref() == Some(manager.unit.as_str())
+            && message.job_type.as_deref().is_some_and(|kind| matches!(kind, "stop" | "restart"))
+            && between.contains(&message.ts)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Cause, Concern, Confidence, Facts, Intent, Process, Recipient, Request, Signal};
+    use crate::model::{Cause, Concern, Facts, Intent, Process, Recipient};
     use crate::sample::{BOOT, exited, kill, killed, nginx, process, request, systemd, under};
     use crate::signals::{SIGABRT, SIGHUP, SIGKILL, SIGTERM};
+    use crate::verdict::word::tests::{said, with_word};
     use crate::verdict::{Show, judge};
 
     fn web() -> Process {
@@ -193,6 +223,35 @@ mod tests {
         let verdict = judged(vec![Request { process: inside, ..restart(99.89, 77) }]);
         assert!(verdict.instigator.is_some_and(|instigator| instigator.inside_target));
         assert!(verdict.summary.contains("inside the very unit"), "{}", verdict.summary);
+    }
+
+    #[test]
+    fn a_command_of_the_unit() {
+        let command = |began: f64| Process {
+            unit: web().unit,
+            slice: web().slice,
+            start_boot_ns: crate::sample::ns(began),
+            ..under(process(90, "start-stop-daemon --stop --retry QUIT/5"), &[systemd()])
+        };
+        let stopped = |sender: Process, messages: Vec<ManagerMessage>| {
+            let stop = request(99.9, asker(77), "StopUnit", "nginx.service", "replace");
+            let quit = kill(99.95, SIGTERM, sender);
+            judge(&with_word(facts(vec![stop], vec![quit]), messages), Show::Cmdline)
+        };
+        let verdict = stopped(command(99.92), Vec::new());
+        assert_eq!((verdict.cause, verdict.confidence), (Cause::SystemdStop, Confidence::Likely));
+        assert_eq!(verdict.culprit.map(|culprit| culprit.pid), Some(77));
+        let words = "was stopped by systemd with a command of its unit, `start-stop-daemon --stop --retry QUIT/5` (pid 90, user id 1000), because";
+        assert!(verdict.summary.contains(words), "{}", verdict.summary);
+        let job =
+            ManagerMessage { job_type: Some("stop".to_owned()), ..said(99.91, "Stopping nginx.service...") };
+        assert_eq!(stopped(command(99.92), vec![job.clone()]).confidence, Confidence::Certain);
+        // It was there before anybody asked.
+        assert_eq!(stopped(command(99.0), vec![job.clone()]).cause, Cause::ExternalKill);
+        let other = Process { unit: Some("cron.service".to_owned()), ..command(99.92) };
+        assert_eq!(stopped(other, vec![job.clone()]).cause, Cause::ExternalKill);
+        let child = under(command(99.92), &[web(), systemd()]);
+        assert_eq!(stopped(child, vec![job]).cause, Cause::ExternalKill, "the service's own");
     }
 
     #[test]
