@@ -61,22 +61,53 @@ const MAX_CGROUPS: usize = 64;
 const MAX_PROCESSES: usize = 32;
 
 /// The container whose cgroup the path names: the id that Docker, Podman, containerd and CRI-O give, or the name
-/// that LXC and systemd-machined do. The innermost one counts.
+/// that LXC, systemd-nspawn and systemd-machined do. The innermost one counts. A virtual machine is none.
 pub fn container_id(path: &str) -> Option<String> {
-    path.split('/').rev().find_map(|part| {
-        if let Some(name) = part.strip_prefix("lxc.payload.") {
-            return Some(name.to_owned()).filter(|name| !name.is_empty());
+    let mut below = None;
+    let mut parts = path.rsplit('/').peekable();
+    while let Some(part) = parts.next() {
+        if let Some(id) = container_of(part, parts.peek().copied(), below) {
+            return Some(id);
         }
-        let bare = part.strip_suffix(".scope").unwrap_or(part);
-        if let Some(machine) = bare.strip_prefix("machine-").filter(|_| part.ends_with(".scope")) {
-            return Some(unescape(machine)).filter(|name| !name.is_empty());
-        }
-        // `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`, `libpod-conmon-ID.scope`, `/docker/ID`.
-        let id = bare.rsplit(['-', ':']).next().unwrap_or(bare);
-        let monitor = bare.starts_with("libpod-conmon-") || bare.starts_with("crio-conmon-");
-        let hex = id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        (hex && !monitor).then(|| id.to_owned())
-    })
+        below = Some(part);
+    }
+    None
+}
+
+/// The container of one part of a path, by the parts above and below it.
+fn container_of(part: &str, above: Option<&str>, below: Option<&str>) -> Option<String> {
+    let named = |name: &str| Some(unescape(name)).filter(|name| !name.is_empty());
+    // `/lxc.payload.NAME`, `/lxc.payload/NAME`, `/lxc/NAME`, as versions of LXC have had it.
+    if let Some(name) = part.strip_prefix("lxc.payload.") {
+        return Some(name.to_owned()).filter(|name| !name.is_empty());
+    }
+    if matches!(above, Some("lxc" | "lxc.payload")) {
+        return Some(part.to_owned()).filter(|name| !name.is_empty());
+    }
+    // The unit itself, and `supervisor` below it, are where systemd-nspawn runs.
+    if let Some(instance) =
+        part.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service"))
+    {
+        return named(instance).filter(|_| below.is_some_and(|below| below != "supervisor"));
+    }
+    let bare = part.strip_suffix(".scope").unwrap_or(part);
+    if let Some(machine) = bare.strip_prefix("machine-").filter(|_| part.ends_with(".scope")) {
+        // Anybody may call a unit so; systemd-machined makes its own in this slice.
+        let is_registered = above == Some("machine.slice") && below != Some("supervisor");
+        return named(machine).filter(|name| is_registered && !is_virtual_machine(name));
+    }
+    // `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`, `libpod-conmon-ID.scope`, `/docker/ID`.
+    let id = bare.rsplit(['-', ':']).next().unwrap_or(bare);
+    let monitor = bare.starts_with("libpod-conmon-") || bare.starts_with("crio-conmon-");
+    let hex = id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (hex && !monitor).then(|| id.to_owned())
+}
+
+/// True for a machine that libvirt registers with systemd-machined under the name of an emulator of its own, as `qemu-1-web`
+/// (`virDomainDriverGenerateMachineName()` of its `src/hypervisor/domain_driver.c`).
+fn is_virtual_machine(name: &str) -> bool {
+    const EMULATORS: [&str; 3] = ["qemu-", "libvirt-qemu", "ch-"];
+    EMULATORS.iter().any(|emulator| name.starts_with(emulator))
 }
 
 /// Undoes the `\x2d` escapes of a unit name (systemd-escape(1)); what is no escape stays.
@@ -146,8 +177,33 @@ mod tests {
             (format!("/system.slice/containerd.service/kubepods-pod1:cri-containerd:{ID}"), Some(ID)),
             (format!("/machine.slice/libpod-{ID}.scope/container"), Some(ID)),
             (format!("/machine.slice/libpod-conmon-{ID}.scope"), None),
+            // LXC, of today and of before.
             ("/lxc.payload.web/system.slice/x.service".into(), Some("web")),
+            ("/lxc.payload/web/init.scope".into(), Some("web")),
+            ("/lxc/101/ns/system.slice/cron.service".into(), Some("101")),
+            ("/lxc/web".into(), Some("web")),
+            ("/lxc".into(), None),
+            ("/lxc.monitor.web".into(), None),
+            ("/lxc.monitor/101".into(), None),
+            ("/system.slice/lxc.service".into(), None),
+            // systemd-machined and systemd-nspawn.
             ("/machine.slice/machine-a\\x2db.scope".into(), Some("a-b")),
+            ("/machine.slice/machine-web.scope/payload/system.slice/cron.service".into(), Some("web")),
+            ("/machine.slice/machine-lxc\\x2d7\\x2dweb.scope".into(), Some("lxc-7-web")),
+            ("/machine.slice/systemd-nspawn@a\\x2db.service/payload/init.scope".into(), Some("a-b")),
+            ("/machine.slice/systemd-nspawn@web.service/payload".into(), Some("web")),
+            ("/machine.slice/systemd-nspawn@web.service/init.scope".into(), Some("web")),
+            ("/machine.slice/systemd-nspawn@web.service/supervisor".into(), None),
+            ("/machine.slice/systemd-nspawn@web.service".into(), None),
+            // Virtual machines.
+            ("/machine.slice/machine-qemu\\x2d1\\x2dweb.scope".into(), None),
+            ("/machine.slice/machine-qemu\\x2d1\\x2dweb.scope/libvirt/emulator".into(), None),
+            ("/machine.slice/machine-ch\\x2d1\\x2dweb.scope".into(), None),
+            ("/machine/qemu-1-web.libvirt-qemu/emulator".into(), None),
+            // Units that are called so.
+            ("/system.slice/machine-learning.scope".into(), None),
+            ("/user.slice/user-7.slice/user@7.service/app.slice/machine-learning.scope".into(), None),
+            ("/system.slice/machine-learning.service".into(), None),
             ("/system.slice/ssh.service".into(), None),
             ("/".into(), None),
         ] {

@@ -6,7 +6,7 @@ use forensics_incident::model::{Missing, Process};
 use forensics_incident::text::shell_join;
 use rustix::io::Errno;
 
-use super::cgroup::cgroup_path;
+use super::cgroup::{cgroup_path, container_id};
 use super::cmdline::{CMDLINE_CAP, Cmdline};
 use super::dir::{ProcDir, ProcError};
 use super::stat::Stat;
@@ -24,8 +24,8 @@ const CGROUP_CAP: usize = 64 << 10;
 /// Login uid of a process that nobody logged in for.
 const LOGINUID_UNSET: u32 = u32::MAX;
 
-/// The whole identity of a process, ancestors included, as far as it may be read. `unit`, `slice` and
-/// `container_id` are left to those who know managers; `start_boot_ns` has the resolution of a clock tick,
+/// The whole identity of a process, ancestors included, as far as it may be read. `unit` and `slice` are left to
+/// those who know managers; `start_boot_ns` has the resolution of a clock tick,
 /// compare with [`super::same_start`]. Command lines are as they stand, secrets included.
 ///
 /// Reading a command line waits for the process's memory lock, as `ps` does, and so can last while the process is
@@ -111,7 +111,9 @@ fn read_alone(
 
     let mut reader = Reader { dir: &dir, buffer, missing };
     let loginuid = reader.read("loginuid", c"loginuid", 64).and_then(|(bytes, _)| login_uid(bytes));
-    let cgroup = reader.read("cgroup", c"cgroup", CGROUP_CAP).and_then(|(bytes, _)| cgroup_path(bytes));
+    let places = reader.read("cgroup", c"cgroup", CGROUP_CAP);
+    let (cgroup, container_id) =
+        places.map_or((None, None), |(bytes, _)| (cgroup_path(bytes), container_id(bytes)));
     let exe = reader.exe();
     let cmdline = reader.cmdline(status.waits());
     let cmdline = cmdline.filter(|cmdline| !cmdline.argv.is_empty());
@@ -135,7 +137,7 @@ fn read_alone(
         cgroup,
         unit: None,
         slice: None,
-        container_id: None,
+        container_id,
         container_name: None,
         ns_pid: status.ns_pid,
         ancestors: Vec::new(),

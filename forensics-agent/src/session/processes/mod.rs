@@ -19,7 +19,7 @@ use forensics_incident::{
 
 use crate::{
     host::{
-        cgroup,
+        cgroup, container,
         proc::{self, Forebears},
         systemd::unit::{UnitPath, unit_of_path},
     },
@@ -98,7 +98,7 @@ impl Processes {
         process.ancestors = self.ancestors(key, &[]);
         // Of a place that is gone as well, nothing is known.
         if let Some(present) = present {
-            process.cgroup = present.cgroup;
+            (process.cgroup, process.container_id) = (present.cgroup, present.container_id);
         }
         let ancestors = &mut process.ancestors;
         for process in ancestors.iter_mut() {
@@ -189,14 +189,17 @@ impl Processes {
         process
     }
 
-    /// A process that is in another cgroup now, when that is told.
+    /// A process that is in another cgroup now, when that is told; in another container perhaps, which has another name.
     pub(super) fn moved(&self, process: Process, cgroup: Option<String>) -> Process {
         let Some(cgroup) = cgroup else { return process };
-        let container_id = process.container_id.clone();
-        let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, ..process };
+        let before = process.container_id.clone();
+        // What the old path did not name, it does not take away.
+        let was_named = process.cgroup.as_deref().and_then(cgroup::container_id).is_some();
+        let container_id = before.clone().filter(|_| !was_named);
+        let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, container_id, ..process };
         place(&mut moved);
-        if moved.container_id != container_id {
-            moved.container_name = None;
+        if moved.container_id != before {
+            moved.container_name = moved.container_id.as_deref().and_then(container::name);
         }
         moved
     }
@@ -233,13 +236,13 @@ impl Processes {
     }
 }
 
-/// Reads unit, slice and container out of the path of the cgroup.
+/// Reads unit, slice and container out of the path of the cgroup. A container that another hierarchy names stays.
 fn place(process: &mut Process) {
     let Some(path) = &process.cgroup else { return };
     if let Some(UnitPath { unit, slice, .. }) = unit_of_path(path) {
         (process.unit, process.slice) = (Some(unit), Some(slice));
     }
-    process.container_id = cgroup::container_id(path);
+    process.container_id = cgroup::container_id(path).or(process.container_id.take());
 }
 
 /// The key at the resolution of `/proc`, which gives start times in ticks, rounded down.
