@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         test("pidfd_send_signal", pidfd_send_signal),
         test("group_kill", group_kill),
         test("kill_in_a_pid_namespace", kill_in_a_pid_namespace),
+        test("worker_in_a_pid_namespace", worker_in_a_pid_namespace),
         test("sender_four_shells_deep", sender_four_shells_deep),
         test("pkill", pkill),
     ])
@@ -187,6 +188,27 @@ fn kill_in_a_pid_namespace() -> Result<()> {
         incident.fault("the sender's pid is that of the namespace")
     );
     incident.expect("verdict.cause", "external-kill")?;
+    agent.stop()?;
+    Ok(())
+}
+
+/// A worker that was forked while the agent runs and executes nothing: what it is called inside, its end says first.
+fn worker_in_a_pid_namespace() -> Result<()> {
+    needs_root()?;
+    needs_program("unshare")?;
+    let tag = unique();
+    let script =
+        "echo ready; read go; (while :; do :; done) & worker=$!; kill -9 $worker; echo $worker; read end";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script, &tag]);
+    let mut namespace = Victim::spawn(&mut command)?;
+    let master = find_process(&["-c", script, &tag])?;
+    let mut agent = Agent::watch(&["--follow-children", "--pid", &master.to_string()])?;
+    namespace.go()?;
+    let inside: u32 = namespace.line()?.parse()?;
+    let incident = agent.find_incident(|record| record.at("target.ppid") == master)?;
+    incident.expect_killed(SIGKILL)?;
+    incident.expect("target.ns_pid", inside)?;
     agent.stop()?;
     Ok(())
 }

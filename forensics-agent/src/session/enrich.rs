@@ -222,6 +222,7 @@ impl Enricher {
     pub(super) fn target_of(&mut self, info: &TaskInfo) -> Process {
         let mut process = self.processes.of_task(info, None, None, &mut Vec::new(), "target");
         process.tid = None;
+        Processes::locate(&mut process, info);
         process.ancestors = self.processes.ancestors(process.key(), &[]);
         process
     }

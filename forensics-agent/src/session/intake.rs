@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
+use forensics_common::TaskInfo;
 use forensics_incident::{
     assembly::Input,
     model::{Process, ProcessKey},
 };
 
 use super::persist::Identity;
-use super::{Progress, Session, faults};
+use super::{Progress, Session, containers, faults, processes};
 use crate::host::{container, proc};
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
 
@@ -35,6 +36,7 @@ impl<W: Write> Session<W> {
 
     fn signal(&mut self, event: &SignalEvent, progress: &mut Progress) -> io::Result<()> {
         let code_location = faults::location(event);
+        self.learn_ns_pid(&event.target, progress)?;
         let known = self.targets.get(&event.target.tgid);
         let mut record = self.enricher.signal(event, known);
         record.signal.code_location = code_location;
@@ -75,6 +77,7 @@ impl<W: Write> Session<W> {
             // An earlier agent watched it; another process has its number by now.
             return self.push(Input::Exit(record), progress);
         }
+        self.learn_ns_pid(&event.task, progress)?;
         let target = self.targets.get(&pid).cloned();
         self.forget(pid);
         let pushed = self.push(Input::Exit(record), progress);
@@ -86,6 +89,19 @@ impl<W: Write> Session<W> {
         self.requests.forget(pid);
         self.members.forget(pid);
         pushed
+    }
+
+    /// A target that has executed nothing has no record yet of how its own pid namespace calls it.
+    fn learn_ns_pid(&mut self, info: &TaskInfo, progress: &mut Progress) -> io::Result<()> {
+        let key = ProcessKey { pid: info.tgid, start_boot_ns: info.start_boot_ns };
+        let Some(target) = self.targets.get_mut(&key.pid) else { return Ok(()) };
+        let ns_pid = processes::ns_pid(info);
+        if target.ns_pid.is_some() || ns_pid.is_none() || !target.key().is(key) {
+            return Ok(());
+        }
+        target.ns_pid = ns_pid;
+        let target = target.clone();
+        self.push(Input::Exec { target }, progress)
     }
 
     fn exec(&mut self, event: &ExecEvent, progress: &mut Progress) -> io::Result<()> {
@@ -127,7 +143,7 @@ impl<W: Write> Session<W> {
         let (target, noted) = match known {
             Some(Identity { process, invocation_id }) => (process, invocation_id),
             None => {
-                let container_name = target.container_id.as_deref().and_then(container::name);
+                let container_name = containers::name_of(&target, self.targets.values(), container::name);
                 (Process { container_name, ..target }, None)
             }
         };

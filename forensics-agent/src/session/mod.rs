@@ -5,6 +5,7 @@
 mod aftermath;
 mod answers;
 mod config;
+mod containers;
 mod context;
 mod drains;
 mod enrich;

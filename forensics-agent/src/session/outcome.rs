@@ -9,11 +9,11 @@ use forensics_incident::{
 };
 
 use super::{
-    Progress, Session, config, context, drains,
+    Progress, Session, config, containers, context, drains,
     markers::{News, Seen},
     members::{self, Standing},
 };
-use crate::host::{clock, snapshot::Snapshot};
+use crate::host::{clock, container, snapshot::Snapshot};
 use crate::store::State;
 
 impl<W: Write> Session<W> {
@@ -54,6 +54,9 @@ impl<W: Write> Session<W> {
                     if self.persist.is_recovering() {
                         // What is read now says nothing of then.
                         facts.pressure = None;
+                    } else {
+                        // Before requests are matched with it.
+                        containers::rename(&mut facts.target, container::name);
                     }
                     self.kills.complete(&mut facts, decisive);
                     self.add_requests(&mut facts);

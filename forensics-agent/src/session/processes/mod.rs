@@ -26,6 +26,7 @@ use crate::{
     kernel::records::{self, Program},
 };
 use known::Known;
+pub(super) use task::ns_pid;
 
 /// Reads a command line before anything else sees it: the redaction.
 pub(super) type Redact = fn(&[String]) -> Vec<String>;

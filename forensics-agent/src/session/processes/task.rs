@@ -64,11 +64,19 @@ impl Processes {
             session: has(task_missing::SID).then_some(info.sid),
             tty: tty_name(&records::text(&info.tty)),
             cgroup: cgroup.map(|path| self.below_root(path, info.cgroup_id)),
-            ns_pid: (info.ns_level > 0 && has(task_missing::NS_PID)).then_some(info.ns_tgid),
+            ns_pid: ns_pid(info),
             ..Process::default()
         };
         place(&mut process);
         process
+    }
+
+    /// Where a process is whose record names the cgroup by its number alone.
+    pub(in crate::session) fn locate(process: &mut Process, info: &TaskInfo) {
+        process.cgroup = Some(info.cgroup_id)
+            .filter(|_| info.missing & task_missing::CGROUP == 0)
+            .and_then(cgroup::path_of_id);
+        place(process);
     }
 
     /// A path of the kernel's as the agent sees it. Where its namespace has its root is learnt from the first cgroup that is
@@ -82,6 +90,11 @@ impl Processes {
         let root = self.cgroup_root.as_deref().unwrap_or_default();
         path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned()
     }
+}
+
+/// How its own pid namespace calls a process, where that is not the initial one.
+pub(in crate::session) fn ns_pid(info: &TaskInfo) -> Option<u32> {
+    (info.ns_level > 0 && info.missing & task_missing::NS_PID == 0).then_some(info.ns_tgid)
 }
 
 /// The kernel's name of a terminal as people write it: `pts0` is `pts/0`.
