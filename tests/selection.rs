@@ -1,9 +1,10 @@
 //! Which processes are watched: those that are there, those that start later, and their children.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use harness::{Agent, Victim, WorkDir, killer, needs_root, test, unique, victim_program};
+use harness::{Agent, Skip, Victim, WorkDir, killer, needs_root, test, unique, victim_program};
 use libc::SIGTERM;
 
 fn main() -> ExitCode {
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         test("configuration_and_command_line_add_up", configuration_and_command_line_add_up),
         test("follow_children", follow_children),
         test("others_are_not_reported", others_are_not_reported),
+        test("all_with_their_cgroups", all_with_their_cgroups),
         test("once_ends_after_the_first_incident", once_ends_after_the_first_incident),
     ])
 }
@@ -125,6 +127,28 @@ fn others_are_not_reported() -> Result<()> {
     let rest = agent.stop()?;
     ensure!(rest.is_empty(), "more was reported: {rest:?}");
     Ok(())
+}
+
+/// Of whom nobody named, the first record says where it is.
+fn all_with_their_cgroups() -> Result<()> {
+    needs_root()?;
+    let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+    let root = unified.into_iter().find(|root| root.join("cgroup.controllers").exists());
+    let root = root.ok_or_else(|| Skip("needs the unified hierarchy of cgroups".to_owned()))?;
+    let name = format!("forensics-tests-{}", unique());
+    std::fs::create_dir(root.join(&name))?;
+    let told = (|| {
+        let mut victim = Victim::start(&["sleep"])?;
+        std::fs::write(root.join(&name).join("cgroup.procs"), victim.pid().to_string())?;
+        let mut agent = Agent::watch(&["--all"])?;
+        killer(&["kill", &victim.pid().to_string(), "15"])?;
+        let incident = agent.incident_of(victim.pid())?;
+        victim.wait()?;
+        incident.expect("target.cgroup", format!("/{name}"))?;
+        agent.stop().map(drop)
+    })();
+    std::fs::remove_dir(root.join(&name))?;
+    told
 }
 
 fn once_ends_after_the_first_incident() -> Result<()> {
