@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::persist::Persist;
 use super::{Progress, Session, host};
-use crate::host::journal::{JournalError, boot_end};
+use crate::host::journal::boot_end;
 use crate::host::wtmp::{self, What};
 use crate::host::{clock, proc, pstore};
 use crate::store::{Run, State, Store, StoreError};
@@ -117,7 +117,7 @@ async fn complete(mut gone: Gone) -> Gone {
     let since = gone.run.seen - if gone.run.stopped { STOPPED_BEFORE_S } else { 0.0 };
     match boot_end(&gone.run.boot_id, since).await {
         Ok(journal) => gone.found.journal = journal,
-        Err(why @ (JournalError::Unreadable(_) | JournalError::Overdue)) => {
+        Err(why) => {
             gone.missing = Some(Missing { field: "aftermath.journal".to_owned(), why: why.to_string() });
         }
     }

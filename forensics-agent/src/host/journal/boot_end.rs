@@ -1,10 +1,12 @@
 //! How the journal of an earlier boot ends: with a shutdown, and who asked for it, or in the middle.
 
+use std::time::Duration;
+
 use forensics_incident::model::{JournalEnd, LogLine};
 use forensics_incident::text;
 
 use super::entry::SENT;
-use super::{Entry, JournalError, Query, read};
+use super::{Entry, JournalError, Query, read_within};
 use crate::host::redact::redact_text;
 
 /// Messages of logind and of pid 1 (`systemd/sd-messages.h`): logind begins a shutdown.
@@ -33,6 +35,8 @@ const BEFORE_S: f64 = 120.0;
 const MAX_BEFORE: usize = 8;
 /// Characters of a line.
 const MAX_TEXT: usize = 300;
+/// How long each reading may take: a host that has just booted is busy, and nobody waits for what ended before.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Entries that are read at most, the latest.
 const MAX_READ: usize = 500;
 const FIELDS: &[&str] = &[SENT, "MESSAGE", "MESSAGE_ID", "UNIT", "SYSLOG_IDENTIFIER", "_PID", "_COMM"];
@@ -45,7 +49,9 @@ const FIELDS: &[&str] = &[SENT, "MESSAGE", "MESSAGE_ID", "UNIT", "SYSLOG_IDENTIF
 pub async fn boot_end(boot_id: &str, since: f64) -> Result<Option<JournalEnd>, JournalError> {
     let boot = || vec![format!("_BOOT_ID={boot_id}")];
     let last = Query { any_of: vec![boot()], since: None, until: None, lines: 1, fields: FIELDS };
-    let Some(last) = read(&last).await?.first().and_then(Entry::unix_s) else { return Ok(None) };
+    let Some(last) = read_within(&last, PATIENCE).await?.first().and_then(Entry::unix_s) else {
+        return Ok(None);
+    };
     let of_logind = || "_SYSTEMD_UNIT=systemd-logind.service".to_owned();
     let ids = |ids: &[&str]| ids.iter().map(|id| format!("MESSAGE_ID={id}")).collect::<Vec<_>>();
     let targets = TARGETS.map(|target| format!("UNIT={target}"));
@@ -63,7 +69,7 @@ pub async fn boot_end(boot_id: &str, since: f64) -> Result<Option<JournalEnd>, J
         lines: MAX_READ,
         fields: FIELDS,
     };
-    Ok(Some(end(&read(&query).await?, since, last)))
+    Ok(Some(end(&read_within(&query, PATIENCE).await?, since, last)))
 }
 
 /// The shutdown among entries, oldest first, and what led to it.

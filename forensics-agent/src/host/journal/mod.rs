@@ -14,4 +14,4 @@ pub use boot_end::boot_end;
 pub use entry::Entry;
 pub use last_lines::{Ended, last_lines};
 pub use messages::messages;
-pub use read::{JournalError, Query, read};
+pub use read::{JournalError, Query, read, read_within};

@@ -35,8 +35,8 @@ pub enum JournalError {
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),
     /// It took too long.
-    #[error("the journal did not answer within {} s", PATIENCE.as_secs())]
-    Overdue,
+    #[error("the journal did not answer within {} s", .0.as_secs())]
+    Overdue(Duration),
 }
 
 /// Reads entries, oldest first; takes [`PATIENCE`] at most.
@@ -44,11 +44,19 @@ pub enum JournalError {
 /// # Errors
 /// [`JournalError`]
 pub async fn read(query: &Query) -> Result<Vec<Entry>, JournalError> {
+    read_within(query, PATIENCE).await
+}
+
+/// The same, with a patience of its own.
+///
+/// # Errors
+/// [`JournalError`]
+pub async fn read_within(query: &Query, patience: Duration) -> Result<Vec<Entry>, JournalError> {
     let mut command = tool::command("journalctl");
     command.args(arguments(query));
-    let said = tokio::time::timeout(PATIENCE, tool::run(command, MAX_OUTPUT))
+    let said = tokio::time::timeout(patience, tool::run(command, MAX_OUTPUT))
         .await
-        .map_err(|_| JournalError::Overdue)?
+        .map_err(|_| JournalError::Overdue(patience))?
         .map_err(JournalError::Unreadable)?;
     Ok(entries(&said.stdout, said.cut))
 }

@@ -161,7 +161,7 @@ impl Question {
         // On which units this one hangs changes little; a manager that is busy tells it late.
         let hangs_on = self.came.state().or(after.as_ref().ok());
         let messages = journal::messages(&self.place, since..self.begun, hangs_on).await;
-        let is_late = matches!(messages, Err(JournalError::Overdue));
+        let is_late = matches!(messages, Err(JournalError::Overdue(_)));
         said.missing.clear();
         let messages = messages.unwrap_or_else(|error| {
             said.missing.push(missing("manager.messages", &error.to_string()));
@@ -189,7 +189,7 @@ impl Question {
         let _turn = self.looks.acquire().await;
         let ended = Ended { invocation_id: self.came.invocation_id(), ..self.ended.clone() };
         let lines = journal::last_lines(&self.place, &ended).await;
-        said.is_late |= matches!(lines, Err(JournalError::Overdue));
+        said.is_late |= matches!(lines, Err(JournalError::Overdue(_)));
         match lines {
             Ok(lines) => said.log = lines,
             Err(error) => said.missing.push(missing("unit_log", &error.to_string())),
