@@ -273,8 +273,10 @@ impl Said {
     fn add_to(&self, facts: &mut Facts) {
         let Self { manager, log, is_late: _, missing, residual: _ } = self;
         // What was missing before may be there now.
-        if manager.is_some() {
-            facts.manager.clone_from(manager);
+        if let Some(manager) = manager {
+            // A shutdown that came afterwards did not end it.
+            let shutdown = facts.manager.take().map_or(manager.shutdown.clone(), |first| first.shutdown);
+            facts.manager = Some(ManagerFacts { shutdown, ..manager.clone() });
             facts.missing.retain(|one| one.field.split('.').next() != Some("manager"));
         }
         if !log.is_empty() {
@@ -307,4 +309,26 @@ fn place_of(process: &Process) -> Option<(&str, UnitPath)> {
 
 fn missing(field: &str, why: &str) -> Missing {
     Missing { field: field.to_owned(), why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn a_shutdown_that_came_afterwards_is_no_news() {
+        let said = |shutdown: Option<&str>| Said {
+            manager: Some(ManagerFacts { shutdown: shutdown.map(str::to_owned), ..ManagerFacts::default() }),
+            ..Said::default()
+        };
+        let told = |first: Option<&str>, later: Option<&str>| {
+            let mut facts = Facts { manager: None, ..samples::pkill().facts };
+            said(first).add_to(&mut facts);
+            said(later).add_to(&mut facts);
+            facts.manager.and_then(|manager| manager.shutdown)
+        };
+        assert_eq!(told(None, Some("reboot.target")), None);
+        assert_eq!(told(Some("reboot.target"), None).as_deref(), Some("reboot.target"));
+    }
 }
