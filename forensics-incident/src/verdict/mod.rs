@@ -19,6 +19,7 @@ mod kernel;
 mod kill_tools;
 mod last_words;
 mod lineage;
+mod logind;
 mod origins;
 mod programs;
 mod reach;

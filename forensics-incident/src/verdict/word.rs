@@ -31,7 +31,12 @@ pub(super) struct Word<'a> {
 impl<'a> Word<'a> {
     /// The word of the manager that sent the decisive signal; none when somebody else sent it, or nothing was said.
     pub(super) fn of(case: &Case<'a>) -> Option<Self> {
-        let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
+        Self::at(case, case.decisive?)
+    }
+
+    /// The same, as if another signal had ended it.
+    pub(super) fn at(case: &Case<'a>, signal: &'a Signal) -> Option<Self> {
+        let signal = Some(signal).filter(|signal| signal.mechanism.is_user_sent())?;
         let sender = signal.sender.as_ref().filter(|sender| sender.is_service_manager())?;
         let manager = case.facts.manager.as_ref()?;
         let first = stop::begun(case.facts, signal);
@@ -46,13 +51,19 @@ impl<'a> Word<'a> {
     pub(super) fn own(&self) -> impl Iterator<Item = &'a ManagerMessage> + use<'a> {
         let Self { manager, unit, .. } = *self;
         let run = manager.invocation_id.as_deref().filter(|_| unit == manager.unit);
-        manager.messages.iter().filter(move |message| {
+        self.about().filter(move |message| {
             let id = message.invocation_id.as_deref();
-            message.unit.as_deref() == Some(unit) && (run.is_none() || id.is_none() || id == run)
+            run.is_none() || id.is_none() || id == run
         })
     }
 
-    /// The last of those at a moment that says what is looked for.
+    /// What was said about the unit, in any run of it.
+    pub(super) fn about(&self) -> impl Iterator<Item = &'a ManagerMessage> + use<'a> {
+        let Self { manager, unit, .. } = *self;
+        manager.messages.iter().filter(move |message| message.unit.as_deref() == Some(unit))
+    }
+
+    /// The last message of this run at a moment that says what is looked for.
     pub(super) fn said_at(
         &self,
         ts: f64,

@@ -9,8 +9,10 @@ use crate::request::CANCEL;
 
 /// Of these at most one is logind's: it forgets one for the next, and which it refused is not seen.
 const MAX_KEPT: usize = 16;
-/// How far from its time a shutdown may be for it, seconds; the verdict looks closer.
-const NEAR_S: f64 = 60.0;
+/// How long before its time a shutdown may be for it, seconds; the verdict looks closer.
+const EARLY_S: f64 = 60.0;
+/// How long after its time: logind waits for those who delay it (`InhibitDelayMaxSec=`), seconds.
+const LATE_S: f64 = 300.0;
 
 /// Those that were not taken back, oldest first.
 #[derive(Debug, Default)]
@@ -37,7 +39,8 @@ impl Scheduled {
     /// Those whose time had come when one of `requests` asked for a shutdown.
     pub(super) fn behind(&self, requests: &[Request]) -> Vec<Request> {
         let came = |scheduled: &&Arc<Request>| {
-            let is_near = |ts: f64| scheduled.due.is_some_and(|due| (ts - due).abs() <= NEAR_S);
+            let is_near =
+                |ts: f64| scheduled.due.is_some_and(|due| (due - EARLY_S..=due + LATE_S).contains(&ts));
             let ends_all = |request: &&Request| request.act() == Act::Shutdown;
             requests.iter().filter(ends_all).any(|request| is_near(request.ts))
         };
@@ -48,4 +51,39 @@ impl Scheduled {
 
 fn is_cancel(request: &Request) -> bool {
     request.recipient == Recipient::Logind && request.verb == CANCEL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forensics_incident::model::Process;
+
+    fn of(act: &str, ts: f64, due: Option<f64>) -> Request {
+        let recipient = if due.is_some() { Recipient::Logind } else { Recipient::Systemd };
+        Request {
+            ts,
+            boot_ns: 1,
+            process: Process { uid: Some(0), ..Process::default() },
+            recipient,
+            of_user: None,
+            via: None,
+            manager: None,
+            verb: act.to_owned(),
+            object: None,
+            mode: None,
+            signal_num: None,
+            due,
+            seen: true,
+            late: false,
+            concerns: Concern::Everything,
+        }
+    }
+
+    #[test]
+    fn one_that_somebody_delays_comes_late() {
+        let mut scheduled = Scheduled::default();
+        scheduled.take(Arc::new(of("ScheduleShutdown", 10.0, Some(1000.0))));
+        let behind = |ts: f64| scheduled.behind(&[of("Reboot", ts, None)]).len();
+        assert_eq!([930.0, 1000.1, 1290.0, 1310.0].map(behind), [0, 1, 1, 0]);
+    }
 }

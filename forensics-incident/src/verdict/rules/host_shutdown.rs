@@ -1,23 +1,18 @@
-use crate::model::{Act, Cause, Concern, Confidence, Intent, ManagerMessage, Request, Verdict};
+use crate::model::{
+    Act, Cause, Concern, Confidence, Intent, ManagerFacts, ManagerMessage, Recipient, Request, Verdict,
+};
 
 use super::super::asked::asked;
 use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
 use super::super::lineage::chain;
+use super::super::logind::{DELAY_S, KEY_S, key_before, shutdowns};
 use super::super::word::{Word, quoted};
 
-/// Messages of logind (`systemd/sd-messages.h`): it begins a shutdown, and keys that it takes for the order to.
-const SHUTDOWN: &str = "98268866d1d54a499c4e98921d93bc40";
-const KEYS: [&str; 4] = [
-    "b72ea4a2881545a0b50e200e55b9b071",
-    "3e0117101eb243c1b9a50db3494ab10b",
-    "9fa9d2c012134ec385451ffe316f97d0",
-    "f1c59a58c9d943668965c337caec5975",
-];
 /// A service may be stopped this long after the shutdown began: those after it in the order take their time, seconds.
 const LONG_S: f64 = 600.0;
 
-/// logind says it before it asks the manager; the two clocks are read apart, seconds.
+/// logind says it before it asks the manager, which has it from somebody before it acts; the clocks are read apart, seconds.
 const CLOCKS_S: f64 = 0.1;
 
 /// The host shut down, and the manager stopped everything.
@@ -30,30 +25,25 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
         return Some(verdict);
     }
     let word = Word::of(case)?;
-    // Somebody asked for this very unit, and for the shutdown later.
+    // Somebody asked for this very unit or for what holds it, and for the shutdown later.
     let of_unit = |request: &Request| {
-        request.concerns == Concern::Target && matches!(request.act(), Act::Stop | Act::Restart)
+        matches!(request.concerns, Concern::Target | Concern::Above)
+            && matches!(request.act(), Act::Stop | Act::Restart)
     };
     let asked = asked(case, word.signal);
     if asked.is_some_and(|asked| of_unit(asked.request)) {
         return None;
     }
     let begun = word.first.ts;
-    let of_logind = |message: &&ManagerMessage| {
-        message.identifier == "systemd-logind" && (begun - LONG_S..=begun + CLOCKS_S).contains(&message.ts)
-    };
-    let has_id = |message: &&ManagerMessage, ids: &[&str]| {
-        message.message_id.as_deref().is_some_and(|id| ids.contains(&id))
-    };
-    let messages = || word.manager.messages.iter().filter(of_logind);
-    let began = messages().rfind(|m| has_id(m, &[SHUTDOWN]));
+    let by_then = begun - LONG_S..=begun + CLOCKS_S;
+    let began = shutdowns(word.manager).rfind(|message| by_then.contains(&message.ts));
     let target = word.manager.shutdown.as_deref();
-    if began.is_none() && target.is_none() {
+    if began.is_none() && (target.is_none() || came_later(case, word.manager, begun + CLOCKS_S)) {
         return None;
     }
     // logind may have done nothing for it.
     let is_asked = asked.is_some_and(|asked| asked.culprit().is_some());
-    let key = messages().rfind(|m| has_id(m, &KEYS)).filter(|_| !is_asked);
+    let key = began.and_then(|began| key(case, word.manager, began.ts)).filter(|_| !is_asked);
     let what = match (target, began.map(|message| message.text.as_str())) {
         (Some("reboot.target" | "soft-reboot.target"), _) => "reboots",
         (Some("kexec.target"), _) => "starts another kernel (kexec)",
@@ -91,6 +81,24 @@ pub(super) fn host_shutdown(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
+/// True when all that is known of the beginning of a shutdown came after a moment, Unix seconds.
+fn came_later(case: &Case<'_>, manager: &ManagerFacts, ts: f64) -> bool {
+    let requests = case.facts.requests.iter().filter(|request| request.act() == Act::Shutdown);
+    let mut known =
+        requests.map(|request| request.ts).chain(shutdowns(manager).map(|message| message.ts)).peekable();
+    known.peek().is_some() && known.all(|known| known > ts)
+}
+
+/// The key for which logind shuts down. One from long before counts only where nobody asked: somebody else may delay what
+/// the key is for.
+fn key<'a>(case: &Case<'_>, manager: &'a ManagerFacts, began: f64) -> Option<&'a ManagerMessage> {
+    let is_to_logind = |request: &Request| {
+        request.recipient == Recipient::Logind && matches!(request.act(), Act::Shutdown | Act::Schedule)
+    };
+    let within_s = if case.facts.requests.iter().any(is_to_logind) { KEY_S } else { DELAY_S };
+    key_before(manager, began, within_s)
+}
+
 /// What is left when all units are stopped gets its signals from what pid 1 has become (`src/shutdown/shutdown.c`).
 fn last_phase(case: &Case<'_>) -> Option<Verdict> {
     let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
@@ -116,9 +124,10 @@ fn last_phase(case: &Case<'_>) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Facts;
+    use crate::model::{Facts, Process};
     use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
     use crate::signals::SIGTERM;
+    use crate::verdict::logind::{KEYS, SHUTDOWN};
     use crate::verdict::word::tests::with_word;
     use crate::verdict::{Show, judge};
 
@@ -175,7 +184,7 @@ mod tests {
             logind(98.0, KEYS[0], "Power key pressed short."),
             logind(99.0, SHUTDOWN, "System is powering down."),
         ]);
-        let asker = process(5, "systemctl poweroff");
+        let asker = Process { uid: Some(0), ..process(5, "systemctl poweroff") };
         let asked = request(99.0, asker.clone(), "StartUnit", "poweroff.target", "replace-irreversibly");
         facts.requests = vec![Request { concerns: Concern::Everything, ..asked }];
         let verdict = judge(&facts, Show::Cmdline);
@@ -202,6 +211,24 @@ mod tests {
         asked.requests =
             vec![request(99.99, process(5, "systemctl stop nginx"), "StopUnit", "nginx.service", "replace")];
         assert_eq!(cause(asked), Cause::SystemdStop, "it was asked for before");
+        let mut of_slice = stopped(Vec::new());
+        of_slice.manager.as_mut().unwrap().shutdown = Some("reboot.target".to_owned());
+        let slice =
+            request(99.99, process(5, "systemctl stop web.slice"), "StopUnit", "web.slice", "replace");
+        of_slice.requests = vec![Request { concerns: Concern::Above, ..slice }];
+        assert_eq!(cause(of_slice.clone()), Cause::SystemdStop, "what holds it was stopped before");
+        let reboot = |at| Request {
+            concerns: Concern::Everything,
+            ..request(at, process(5, "reboot"), "StartUnit", "reboot.target", "replace-irreversibly")
+        };
+        of_slice.requests = vec![reboot(100.3)];
+        assert_ne!(cause(of_slice.clone()), Cause::HostShutdown, "it was asked for later");
+        of_slice.requests = vec![reboot(99.9)];
+        assert_eq!(cause(of_slice.clone()), Cause::HostShutdown);
+        of_slice.requests.clear();
+        assert_eq!(cause(of_slice.clone()), Cause::HostShutdown);
+        of_slice.manager.as_mut().unwrap().messages = vec![logind(100.4, SHUTDOWN, "System is rebooting.")];
+        assert_ne!(cause(of_slice), Cause::HostShutdown, "it began later");
         let by_person = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, process(5, "kill 812"))]);
         let began = logind(99.0, SHUTDOWN, "System is powering down.");
         assert_eq!(cause(with_word(by_person, vec![began])), Cause::ExternalKill);

@@ -321,12 +321,15 @@ mod tests {
         assert_eq!(verdict.culprit, Some(root(79)));
         let verdict = asked(vec![scheduled(39.8, user.clone(), 99.8)]);
         assert_eq!((verdict.confidence, verdict.culprit), (Confidence::Likely, Some(user)));
-        for near_miss in [scheduled(39.8, root(77), 160.0), scheduled(9.8, root(77), 60.0)] {
+        let delayed = asked(vec![scheduled(9.8, root(77), 60.0)]);
+        assert_eq!((delayed.confidence, delayed.culprit), (Confidence::Likely, Some(root(77))));
+        for near_miss in [scheduled(39.8, root(77), 160.0), scheduled(9.8, root(77), -210.0)] {
             let verdict = asked(vec![near_miss]);
             assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
             assert_eq!(verdict.intent, Intent::Unknown);
-            assert!(verdict.evidence.iter().any(|said| said.starts_with("Nobody was seen to ask")));
         }
+        let nobody = asked(Vec::new());
+        assert!(nobody.evidence.iter().any(|said| said.starts_with("Nobody was seen to ask")));
     }
 
     #[test]

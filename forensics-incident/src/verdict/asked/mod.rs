@@ -1,36 +1,25 @@
 //! Who asked a manager or a container engine for the signal that it sent.
 
-use crate::concern::{commands, is_of, manager_of};
+mod find;
+mod job;
+mod logind;
+#[cfg(test)]
+mod tests;
+
 use crate::model::{
     Act, Cause, Concern, Confidence, Instigator, Intent, Link, Process, Recipient, Request, Signal, Verdict,
 };
-use crate::signals::{SIGABRT, SIGHUP};
 use crate::text::span;
-use crate::transient::is_maker;
 
 use super::actors::is_login_manager;
 use super::case::{Case, verdict};
 use super::evidence;
 use super::lineage::{behind, chain, link, run_from};
 
+pub(super) use find::asked;
+
 /// A signal this soon after a request is its doing, seconds.
-const PROMPT_S: f64 = 10.0;
-/// How long a job may have waited before its first signal, seconds.
-const PATIENCE_S: f64 = 300.0;
-/// How long after a request for a signal that signal may come, seconds: whoever is not root may be asked for a password.
-const SIGNAL_S: f64 = 60.0;
-/// A request that was recorded after it was sent may have a later time than what came of it, by as much as its sender may have
-/// had to wait for the processor, seconds.
-const LATE_S: f64 = 0.1;
-/// The time at which a process began may be known no better than this, nanoseconds.
-const TICK_NS: u64 = 10_000_000;
-/// How long before it asked systemd logind may have been asked itself, seconds.
-const HOP_S: f64 = 5.0;
-/// How long after the time of a scheduled shutdown logind may ask systemd for it: it waits for those who delay it
-/// (`InhibitDelayMaxSec=`), seconds.
-const DUE_S: f64 = 15.0;
-/// How far the clock that a shutdown is scheduled by may have gone from that of the records, seconds.
-const CLOCKS_S: f64 = 1.0;
+pub(super) const PROMPT_S: f64 = 10.0;
 
 /// The request behind a signal.
 #[derive(Debug, Clone, Copy)]
@@ -43,95 +32,8 @@ pub(super) struct Asked<'a> {
     pub(super) origin: Option<&'a Request>,
     /// From the request to the first signal that came of it, seconds.
     pub(super) after_s: f64,
-}
-
-/// Finds the request that the sender of a signal, a manager or a runtime, carried out. The one nearest before it counts, of those
-/// that name the target, what holds it, or everything: whether a job of another unit pulled the target along is not judged
-/// here.
-pub(super) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>> {
-    let sender = signal.sender.as_ref()?;
-    let manager = manager_of(sender, case.target());
-    let requests = case.facts.requests.iter();
-    let candidates = requests.filter(|request| {
-        let of_it = matches!(request.concerns, Concern::Target | Concern::Above | Concern::Everything);
-        let by_manager = matches!(request.recipient, Recipient::Systemd | Recipient::Logind);
-        let by_it = || manager.is_some_and(|manager| is_of(request, manager)) && began_for(sender, request);
-        of_it && (!by_manager || by_it())
-    });
-    let found = candidates.filter_map(|request| Some((request, explains(case, request, signal)?)));
-    // A message that was seen says more than a command that must have sent one, and one that cannot have been refused more
-    // than one that may have been.
-    let (request, after_s) = found.max_by_key(|(request, after_s)| {
-        let sure = request.seen && *after_s <= PROMPT_S && request.cannot_be_refused();
-        (request.seen, sure, request.boot_ns)
-    })?;
-    let before = is_login_manager(&request.process).then(|| asked_logind(case, request)).flatten();
-    let asker = before.unwrap_or(request);
-    Some(Asked { request, before, origin: origin_of(case, &asker.process), after_s })
-}
-
-/// True for a manager, and for a command that it began to carry out a request.
-fn began_for(sender: &Process, request: &Request) -> bool {
-    let acts = matches!(request.act(), Act::Stop | Act::Restart | Act::Isolate | Act::Shutdown);
-    let began = |process: &Process| process.start_boot_ns.saturating_add(TICK_NS) >= request.boot_ns;
-    commands(sender).last().is_none_or(|first| acts && began(first))
-}
-
-/// Seconds from a request to the first signal that came of it, when the signal in question can have come of it.
-fn explains(case: &Case<'_>, request: &Request, signal: &Signal) -> Option<f64> {
-    let slack = if request.late { LATE_S } else { 0.0 };
-    let since = |signal: &Signal| signal.ts - request.ts;
-    let gap = since(signal);
-    if gap < -slack {
-        return None;
-    }
-    let fits = match request.act() {
-        Act::Signal => request.signal_num == Some(signal.signal_num) && gap <= SIGNAL_S,
-        Act::Reload => signal.signal_num == SIGHUP && gap <= PROMPT_S,
-        // What a watchdog sends; a stop never begins with it.
-        Act::Stop | Act::Restart | Act::EndSession | Act::Isolate | Act::Shutdown => {
-            signal.signal_num != SIGABRT
-        }
-        Act::Freeze | Act::Start | Act::Create | Act::Schedule | Act::Other => false,
-    };
-    // A stop goes on for as long as it needs once it has begun: what counts is how soon it did.
-    let of_same_sender = |other: &&Signal| match (&other.sender, &signal.sender) {
-        (Some(one), Some(other)) => one.is(other),
-        _ => false,
-    };
-    let signals = case.facts.signals.iter().filter(of_same_sender).map(since);
-    let first = signals.filter(|gap| *gap >= -slack).fold(gap, f64::min);
-    (fits && first <= PATIENCE_S).then_some(first.max(0.0))
-}
-
-/// What logind was asked for shortly before it asked the manager, else what it had been asked for to do at that time.
-fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<&'a Request> {
-    let slack = if request.late { LATE_S } else { 0.0 };
-    let of_logind = case.facts.requests.iter().filter(|before| {
-        before.recipient == Recipient::Logind
-            && before.concerns != Concern::Elsewhere
-            && before.ts <= request.ts + slack
-            && !before.process.is(&request.process)
-    });
-    let fits = |before: &&Request| match before.due {
-        None => request.ts - before.ts <= HOP_S,
-        Some(due) => request.act() == Act::Shutdown && (-CLOCKS_S..=DUE_S).contains(&(request.ts - due)),
-    };
-    // logind has one time for a shutdown, that of the last one whom it let choose.
-    of_logind
-        .filter(fits)
-        .max_by_key(|before| (before.due.is_none(), before.cannot_be_refused(), before.boot_ns))
-}
-
-/// Who made the unit in which a process runs, and so on to the first of them.
-fn origin_of<'a>(case: &Case<'a>, asker: &Process) -> Option<&'a Request> {
-    let made = |process: &Process| {
-        let origins = case.facts.requests.iter().filter(|request| request.concerns == Concern::Origin);
-        let of_unit = origins.filter(|origin| is_maker(origin, process));
-        of_unit.filter(|origin| !origin.process.is(process)).max_by_key(|origin| origin.boot_ns)
-    };
-    let first = made(asker)?;
-    Some(made(&first.process).unwrap_or(first))
+    /// It may be that it led to nothing, and another one to the signal.
+    is_doubtful: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -151,18 +53,25 @@ impl<'a> Asked<'a> {
     /// How sure it is that the request led to the signal.
     pub(super) fn confidence(&self, case: &Case<'_>) -> Confidence {
         let prompt = self.request.seen && self.after_s <= PROMPT_S;
-        // That logind acts at the time is no proof that it let everybody choose it.
-        let is_let = |before: &Request| before.due.is_none() || before.cannot_be_refused();
-        let is_sure = prompt
-            && self.request.cannot_be_refused()
-            && self.before.is_none_or(is_let)
-            && case.facts.lost.requests == 0;
+        let is_sure = prompt && self.is_beyond_doubt() && case.facts.lost.requests == 0;
         if is_sure { Confidence::Certain } else { Confidence::Likely }
+    }
+
+    /// True when nobody can have refused it, and it can only have led to what came. That logind acts is no proof that it does so
+    /// for whom it was asked by.
+    fn is_beyond_doubt(&self) -> bool {
+        let is_let = self.asked_of().all(Request::cannot_be_refused);
+        is_let && !self.is_doubtful
+    }
+
+    /// What logind and the manager were asked for.
+    fn asked_of(&self) -> impl Iterator<Item = &'a Request> {
+        self.before.into_iter().chain(std::iter::once(self.request))
     }
 
     /// The verdict of a rule that has nothing to say but that somebody asked.
     pub(super) fn verdict(&self, case: &Case<'a>, signal: &'a Signal, act: &str) -> Verdict {
-        let because = if self.request.cannot_be_refused() { "because" } else { "likely because" };
+        let because = if self.is_beyond_doubt() { "because" } else { "likely because" };
         let summary = format!("{} {act} {because} {}.", case.target_name(), self.sentence(case));
         // Nobody wants in particular that a session ends which has come to its end.
         let intent = match (self.cause(), self.culprit()) {
@@ -259,15 +168,20 @@ impl<'a> Asked<'a> {
                 ),
             });
         }
-        if !self.request.cannot_be_refused() {
+        for request in self.asked_of().filter(|request| !request.cannot_be_refused()) {
             said.push(format!(
-                "pid {} is not root's: systemd does so only when polkit lets it, which was not seen.",
-                self.request.process.pid
+                "pid {} is not root's: {} does so only when polkit lets it, which was not seen.",
+                request.process.pid,
+                request.recipient.name()
             ));
         }
+        let is_to_logind = |request: &Request| {
+            request.recipient == Recipient::Logind && matches!(request.act(), Act::Shutdown | Act::Schedule)
+        };
         if self.before.is_none()
             && is_login_manager(&self.request.process)
             && self.request.act() == Act::Shutdown
+            && !case.facts.requests.iter().any(is_to_logind)
         {
             said.push(
                 "Nobody was seen to ask systemd-logind: it shuts down for a key, for IdleAction=, and at a time that was set before."
@@ -323,9 +237,15 @@ pub(super) fn attribute(case: &Case<'_>, verdict: &mut Verdict) {
     };
     let Some(asked) = asked(case, signal) else { return };
     let summary = verdict.summary.trim_end_matches('.');
-    verdict.summary = format!("{summary}; {}.", asked.sentence(case));
+    let likely = if asked.is_beyond_doubt() { "" } else { "likely " };
+    verdict.summary = format!("{summary}; {likely}{}.", asked.sentence(case));
     verdict.instigator = Some(asked.instigator(case));
-    verdict.culprit = verdict.culprit.take().or_else(|| asked.culprit().cloned());
+    if verdict.culprit.is_none() && asked.culprit().is_some() {
+        verdict.culprit = asked.culprit().cloned();
+        if !asked.is_beyond_doubt() {
+            verdict.confidence = verdict.confidence.min(Confidence::Likely);
+        }
+    }
     if verdict.cause == Cause::HostShutdown && verdict.culprit.is_some() {
         verdict.intent = Intent::Deliberate;
     }
