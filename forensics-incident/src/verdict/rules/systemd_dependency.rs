@@ -3,6 +3,7 @@ use crate::model::{
 };
 
 use super::super::actors::role;
+use super::super::asked::PROMPT_S;
 use super::super::case::{Case, quote};
 use super::super::lineage::link;
 use super::super::word::{MOMENT_S, Word, quoted};
@@ -94,7 +95,9 @@ pub(super) fn systemd_dependency(case: &Case<'_>) -> Option<Verdict> {
     if let Some(stopping) = word.own().find(|message| message.job_id == job.job_id) {
         verdict.evidence.insert(1, quoted(stopping, word.signal));
     }
-    if let Some(request) = asked_for(case, other, message) {
+    // The jobs of one request are there at the same time, whichever has its turn first.
+    let since = begun.min(message.ts);
+    if let Some(request) = asked_for(case, other, message, since) {
         let process = request.process.clone();
         verdict.summary =
             format!("{}: {} asked for that.", verdict.summary.trim_end_matches('.'), case.actor(&process));
@@ -109,7 +112,7 @@ pub(super) fn systemd_dependency(case: &Case<'_>) -> Option<Verdict> {
         verdict.culprit = role(&process, case.target()).is_none().then(|| process.clone());
         verdict.instigator =
             Some(Instigator { process, request: request.sentence(), at: request.ts, inside_target });
-        if request.seen {
+        if is_sure(request, since) && case.facts.lost.requests == 0 {
             verdict.confidence = case.confidence();
         }
     }
@@ -126,8 +129,13 @@ pub(super) fn systemd_dependency(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The request for the job of the other unit: the last one before it.
-fn asked_for<'a>(case: &Case<'a>, other: &str, message: &ManagerMessage) -> Option<&'a Request> {
+/// True when a request was seen that nobody can have refused, right before the first of its jobs had its turn.
+fn is_sure(request: &Request, since: f64) -> bool {
+    request.seen && request.cannot_be_refused() && since - request.ts <= PROMPT_S
+}
+
+/// The request for the job of the other unit: the last one before it, of those that most likely led to it.
+fn asked_for<'a>(case: &Case<'a>, other: &str, message: &ManagerMessage, since: f64) -> Option<&'a Request> {
     let wanted = match message.job_type.as_deref() {
         Some("start") => [Act::Start, Act::Create, Act::Isolate],
         Some("stop") => [Act::Stop, Act::Shutdown, Act::Isolate],
@@ -141,7 +149,8 @@ fn asked_for<'a>(case: &Case<'a>, other: &str, message: &ManagerMessage) -> Opti
             && wanted.contains(&request.act())
             && before.contains(&request.ts)
     };
-    case.facts.requests.iter().rfind(fits)
+    let fitting = case.facts.requests.iter().filter(fits);
+    fitting.max_by_key(|request| (request.seen, is_sure(request, since), request.boot_ns))
 }
 
 fn cue<'a>(
@@ -189,7 +198,7 @@ fn cue<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Facts;
+    use crate::model::{Facts, Process};
     use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
     use crate::signals::SIGTERM;
     use crate::verdict::word::tests::{said, with_word};
@@ -251,7 +260,7 @@ mod tests {
 
     #[test]
     fn whoever_asked_for_the_other_one() {
-        let asker = process(4431, "systemctl stop base");
+        let asker = Process { uid: Some(0), ..process(4431, "systemctl stop base") };
         let request = Request {
             concerns: crate::model::Concern::Elsewhere,
             ..request(99.9, asker.clone(), "StopUnit", "base.service", "replace")
@@ -264,6 +273,19 @@ mod tests {
         assert_eq!((verdict.cause, verdict.confidence), (Cause::SystemdDependency, Confidence::Certain));
         assert_eq!(verdict.culprit, Some(asker));
         assert!(verdict.summary.ends_with("asked for that."), "{}", verdict.summary);
+        let confidence = |requests: Vec<Request>, lost: u64| {
+            let mut facts = stop();
+            (facts.requests, facts.lost.requests) = (requests, lost);
+            let verdict = judge(&facts, Show::Cmdline);
+            (verdict.confidence, verdict.culprit.map(|culprit| culprit.pid))
+        };
+        let refused =
+            Request { process: process(4432, "systemctl stop base"), boot_ns: u64::MAX, ..request.clone() };
+        let long_before = Request { ts: request.ts - 60.0, ..request.clone() };
+        assert_eq!(confidence(vec![refused.clone()], 0), (Confidence::Likely, Some(4432)), "by polkit");
+        assert_eq!(confidence(vec![request.clone(), refused], 0), (Confidence::Certain, Some(4431)));
+        assert_eq!(confidence(vec![long_before], 0), (Confidence::Likely, Some(4431)));
+        assert_eq!(confidence(vec![request.clone()], 1), (Confidence::Likely, Some(4431)));
         let mut facts = stop();
         facts.requests = vec![Request { verb: "StartUnit".to_owned(), ..request }];
         assert_eq!(judge(&facts, Show::Cmdline).instigator, None, "another request");
