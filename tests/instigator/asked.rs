@@ -129,6 +129,34 @@ pub(crate) fn timer_that_was_scheduled(mode: &str) -> Result<()> {
     Ok(())
 }
 
+/// Who made the scope, as logind makes that of a session, did not ask for what is asked for from there.
+pub(crate) fn command_in_a_scope(mode: &str) -> Result<()> {
+    let scene = Scene::new(mode, "q-scoped")?;
+    let command = "systemctl stop q-scoped; true";
+    scene.machine.sh(&format!("systemd-run --scope --unit=q-session sh -c 'sh -c \"{command}\"; true'"))?;
+    let incident = scene.stopped()?;
+    expect_asker(&incident, "systemctl stop q-scoped", "StopUnit q-scoped.service replace")?;
+    incident.expect_part("verdict.culprit.cmdline", "systemctl stop q-scoped")?;
+    let summary = incident.text("verdict.summary")?;
+    ensure!(!summary.contains("scheduled"), incident.fault("nobody scheduled it"));
+    Ok(())
+}
+
+/// It is reloaded, which stops nothing, and then dies of something else: the manager ends what is left of it.
+pub(crate) fn reload_before_a_crash(mode: &str) -> Result<()> {
+    let machine = Machine::get()?;
+    let start = "ExecStart=/bin/sh -c 'sleep 1000 & echo $! > /run/q-worker; exec sleep 2000'";
+    machine.service("q-reloaded", &[start, "ExecReload=/bin/true"])?;
+    machine.until("test -s /run/q-worker")?;
+    let scene = Scene::of(machine, machine.sh("cat /run/q-worker")?.parse()?, mode)?;
+    machine.sh("systemctl reload-or-restart q-reloaded")?;
+    machine.sh("kill -SEGV $(systemctl show --value -p MainPID q-reloaded); rm /run/q-worker")?;
+    let incident = scene.incident()?;
+    incident.expect("signals.0.sender.name", "systemd")?;
+    ensure!(incident.at("verdict.instigator").is_null(), incident.fault("somebody is said to have asked"));
+    Ok(())
+}
+
 pub(crate) fn timer_of_a_file(mode: &str) -> Result<()> {
     let scene = Scene::new(mode, "q-cleaned")?;
     let machine = scene.machine;

@@ -12,11 +12,13 @@ use harness::{Machine, test};
 type Body = fn(&'static str) -> Result<()>;
 
 /// What is run in every mode that the kernel has.
-const IN_EVERY_MODE: [(&str, Body); 11] = [
+const IN_EVERY_MODE: [(&str, Body); 13] = [
     ("systemctl_by_root", asked::systemctl_by_root),
     ("command_of_the_unit", asked::command_of_the_unit),
     ("script_four_shells_deep", asked::script_four_shells_deep),
     ("timer_that_was_scheduled", asked::timer_that_was_scheduled),
+    ("command_in_a_scope", asked::command_in_a_scope),
+    ("reload_before_a_crash", asked::reload_before_a_crash),
     ("timer_of_a_file", asked::timer_of_a_file),
     ("calls_over_the_bus", asked::calls_over_the_bus),
     ("client_in_python", asked::client_in_python),
