@@ -7,10 +7,13 @@
 use std::collections::VecDeque;
 
 use crate::model::{Mechanism, Process, ProcessKey, Signal};
-use crate::signals::ends_by_default;
+use crate::signals::{SIGKILL, ends_by_default};
 
 /// Signals of one act are this near to each other, nanoseconds.
 const SAME_ACT_NS: u64 = 1_000_000_000;
+/// A manager that stops a unit kills what is left this long after it last signalled, nanoseconds: when the main process has ended,
+/// or at the end of `TimeoutStopSec=`, 90 s by default (systemd.kill(5)).
+const STOP_NS: u64 = 100_000_000_000;
 /// Acts that are remembered; older ones go first.
 const MAX_ACTS: usize = 1024;
 
@@ -18,8 +21,8 @@ const MAX_ACTS: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Deed {
     actor: ProcessKey,
-    signal: u32,
-    mechanism: Mechanism,
+    /// Signal and mechanism; none for a manager that takes something down, with several of them in turn.
+    by: Option<(u32, Mechanism)>,
     /// What the act was aimed at, where one actor may be at several things at once.
     at: Option<Aim>,
 }
@@ -37,9 +40,35 @@ enum Aim {
 #[derive(Debug)]
 struct Act {
     deed: Deed,
+    first_ns: u64,
     last_ns: u64,
     first: (ProcessKey, u64),
     group_id: Option<String>,
+}
+
+impl Act {
+    /// True when a signal at a target goes on with it. A unit that was stopped, started and stopped again was stopped twice.
+    fn takes_in(&self, deed: &Deed, target: &Process, signal: &Signal) -> bool {
+        let goes_on = self.deed == *deed && self.last_ns.abs_diff(signal.boot_ns) <= self.patience(signal);
+        goes_on && (!deed.is_stop() || target.start_boot_ns <= self.first_ns)
+    }
+
+    fn patience(&self, signal: &Signal) -> u64 {
+        let is_rest = self.deed.is_stop() && signal.signal_num == SIGKILL;
+        if is_rest { STOP_NS } else { SAME_ACT_NS }
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        let patience = if self.deed.is_stop() { STOP_NS } else { SAME_ACT_NS };
+        self.last_ns.saturating_add(patience) < now
+    }
+}
+
+impl Deed {
+    /// True for a manager that takes a unit or cgroup down.
+    fn is_stop(&self) -> bool {
+        self.by.is_none()
+    }
 }
 
 /// The acts of the last moments.
@@ -73,8 +102,7 @@ impl Acts {
         }
         let deed = deed(target, signal)?;
         let now = signal.boot_ns;
-        let near = |act: &&mut Act| act.deed == deed && act.last_ns.abs_diff(now) <= SAME_ACT_NS;
-        if let Some(act) = self.recent.iter_mut().rev().find(near) {
+        if let Some(act) = self.recent.iter_mut().rev().find(|act| act.takes_in(&deed, target, signal)) {
             act.last_ns = act.last_ns.max(now);
             if let Some(group_id) = &act.group_id {
                 return Some(Grouped { group_id: group_id.clone(), also: None });
@@ -86,15 +114,14 @@ impl Acts {
             act.group_id = Some(group_id.clone());
             return Some(Grouped { group_id, also: Some(act.first) });
         }
-        while self.recent.len() >= MAX_ACTS
-            || self.recent.front().is_some_and(|act| act.last_ns.saturating_add(SAME_ACT_NS) < now)
-        {
+        self.recent.retain(|act| !act.is_over(now));
+        if self.recent.len() >= MAX_ACTS {
             self.recent.pop_front();
         }
         let takes_down = matches!(deed.at, Some(Aim::Unit(_))) && has_company();
         let group_id = (takes_down || hits_several(signal)).then(ids);
         let first = (target.key(), fold_id);
-        self.recent.push_back(Act { deed, last_ns: now, first, group_id: group_id.clone() });
+        self.recent.push_back(Act { deed, first_ns: now, last_ns: now, first, group_id: group_id.clone() });
         group_id.map(|group_id| Grouped { group_id, also: None })
     }
 }
@@ -120,7 +147,9 @@ fn deed(target: &Process, signal: &Signal) -> Option<Deed> {
         _ if actor.is_service_manager() => place(target).map(|place| Aim::Unit(place.to_owned())),
         _ => group_argument(signal).map(Aim::Group),
     };
-    Some(Deed { actor: actor.key(), signal: signal.signal_num, mechanism: signal.mechanism, at })
+    let is_stop = signal.mechanism.is_user_sent() && matches!(at, Some(Aim::Unit(_)));
+    let by = (!is_stop).then_some((signal.signal_num, signal.mechanism));
+    Some(Deed { actor: actor.key(), by, at })
 }
 
 /// The unit or cgroup that a manager takes down together with the target.

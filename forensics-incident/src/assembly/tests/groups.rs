@@ -72,6 +72,41 @@ fn a_manager_stops_units_not_one_crowd() {
     assert_eq!(groups[2], None);
 }
 
+/// The groups of the first process of a unit, which is sent SIGTERM in the 100th second, and of the second one, which started at
+/// one moment and is sent a signal at another.
+fn stopped(started: f64, at: f64, number: u32) -> [Option<String>; 2] {
+    let unit = |process: Process| Process { unit: Some("fpm.service".to_owned()), ..process };
+    let one = unit(process(901, "fpm"));
+    let two = unit(Process { start_boot_ns: ns(started), ..process(902, "fpm") });
+    let mut drive = Drive::watching(&one);
+    drive.watch(&unit(process(903, "fpm")));
+    drive.signal(&one, kill(100.0, SIGTERM, systemd()));
+    let first = closed(drive.exit(&one, 100.1, 15)).group_id;
+    drive.watch(&two);
+    drive.signal(&two, kill(at, number, systemd()));
+    [first, closed(drive.exit(&two, at + 0.1, number)).group_id]
+}
+
+#[test]
+fn a_stop_that_takes_its_time_is_one_act() {
+    for (started, at, number, is_one) in [
+        // `KillMode=mixed`, and what is left at the end of `TimeoutStopSec=`.
+        (20.0, 100.2, SIGKILL, true),
+        (20.0, 140.0, SIGKILL, true),
+        (20.0, 190.1, SIGKILL, true),
+        (20.0, 260.0, SIGKILL, false),
+        // Asked again, it is stopped again.
+        (20.0, 130.0, SIGTERM, false),
+        // Another life of the unit.
+        (100.3, 100.6, SIGTERM, false),
+        (110.0, 140.0, SIGKILL, false),
+    ] {
+        let [one, two] = stopped(started, at, number);
+        assert!(one.is_some());
+        assert_eq!(one == two, is_one, "{started} {at} {number}: {one:?} {two:?}");
+    }
+}
+
 #[test]
 fn two_hundred_at_once() {
     let targets = (0..200).map(|index| process(5000 + index, "victim")).collect::<Vec<_>>();
