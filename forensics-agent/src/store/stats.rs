@@ -1,5 +1,6 @@
 //! Who kills what, how often, at what hours; and what dies again and again.
 
+use forensics_incident::history::History;
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ pub struct Tally {
 /// A service that ended again and again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Loop {
-    /// The unit, or the command line where there is none.
+    /// The unit, with the process of it that ended; or the command line where there is none.
     pub name: String,
     /// Its ends.
     pub count: u64,
@@ -141,5 +142,8 @@ fn loops(connection: &Connection, condition: &str, values: &[Value]) -> Result<V
     loops.retain(|found| found.count >= LOOP_ENDS as u64);
     loops.sort_by_key(|found| std::cmp::Reverse(found.count));
     loops.truncate(LOOPS);
+    for found in &mut loops {
+        found.name = History::name(&found.name);
+    }
     Ok(loops)
 }
