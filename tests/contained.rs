@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     harness::main(vec![
         test("with_the_pids_of_the_host", with_the_pids_of_the_host),
         test("with_pids_of_its_own", with_pids_of_its_own),
+        test("with_cgroups_of_its_own", with_cgroups_of_its_own),
     ])
 }
 
@@ -65,4 +66,21 @@ fn with_pids_of_its_own() -> Result<()> {
     let told = said.stdout.contains("not the initial one") && said.stdout.contains("--pid=host");
     ensure!(told, "doctor does not tell: {said:?}");
     Ok(())
+}
+
+/// Units of the host are not seen there; `doctor` and `watch` say so, and what to do.
+fn with_cgroups_of_its_own() -> Result<()> {
+    let directory = WorkDir::new()?;
+    let mut command = contained(&directory.join(""), &["--cgroup"])?;
+    let said = output(command.arg("doctor"))?;
+    let told = said.stdout.contains("a namespace of its own") && said.stdout.contains("--cgroupns=host");
+    ensure!(told, "doctor does not tell: {said:?}");
+
+    let directory = WorkDir::new()?;
+    let command = contained(&directory.join(""), &["--cgroup"])?;
+    let agent = Agent::start(command, &["-u", "no-such-unit"])?;
+    let warning = "no-such-unit.service: nothing runs there yet; waiting for it; this container sees only its own cgroups";
+    let said = agent.stderr();
+    ensure!(said.contains(warning) && said.contains("--cgroupns=host"), "watch does not tell: {said:?}");
+    agent.stop().map(drop)
 }

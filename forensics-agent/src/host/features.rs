@@ -7,6 +7,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::hierarchy;
 use crate::kernel::pins;
 
 /// What was found. A field is `None` when the host does not say.
@@ -32,6 +33,8 @@ pub struct Features {
     pub bpf_fs: bool,
     /// Which cgroup hierarchies are mounted.
     pub cgroup: Cgroup,
+    /// The process is in the initial cgroup namespace, so it sees the cgroups of the host.
+    pub global_cgroups: bool,
     /// The process is in the initial pid namespace, so its pids are the kernel's.
     pub initial_pid_namespace: Option<bool>,
     /// Name of process 1.
@@ -82,6 +85,7 @@ pub fn read() -> Features {
         bpf_fs: pins::is_bpf_fs(Path::new("/sys/fs/bpf")).unwrap_or(false),
         cgroup: fs::read("/proc/self/mountinfo")
             .map_or(Cgroup::None, |text| cgroup(&String::from_utf8_lossy(&text))),
+        global_cgroups: hierarchy::are_paths_global(),
         // PROC_PID_INIT_INO, include/linux/proc_ns.h.
         initial_pid_namespace: fs::read_link("/proc/self/ns/pid")
             .ok()

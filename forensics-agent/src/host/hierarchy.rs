@@ -81,9 +81,13 @@ pub fn mounted() -> io::Result<Vec<Hierarchy>> {
     Ok(found)
 }
 
-/// True where the paths that the kernel's tracepoints give are those that this process sees.
+/// True where the paths that the kernel's tracepoints give are those that this process sees: in the initial namespace of cgroups,
+/// as all are where the kernel has no others.
 pub fn are_paths_global() -> bool {
-    std::fs::metadata("/proc/self/ns/cgroup").is_ok_and(|namespace| namespace.ino() == INITIAL_NAMESPACE)
+    match std::fs::metadata("/proc/self/ns/cgroup") {
+        Ok(namespace) => namespace.ino() == INITIAL_NAMESPACE,
+        Err(why) => why.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// A line of `/proc/self/mountinfo` that is about cgroups (proc_pid_mountinfo(5)).

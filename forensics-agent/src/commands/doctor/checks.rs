@@ -233,6 +233,14 @@ fn pids(features: &Features) -> Check {
 
 fn cgroups(features: &Features) -> Check {
     let name = "cgroups";
+    if features.cgroup != Cgroup::None && !features.global_cgroups {
+        return Check::limited(
+            name,
+            "a namespace of its own",
+            "-u, --user-unit and --cgroup: units and cgroups of the host are not seen here",
+            "run on the host, or in a container with the host's cgroups (docker run --cgroupns=host)",
+        );
+    }
     match features.cgroup {
         Cgroup::V2 => Check::ok(name, "version 2"),
         Cgroup::Hybrid => Check::ok(name, "versions 1 and 2 (hybrid)"),
@@ -284,6 +292,7 @@ mod tests {
             bpf_jit: Some(1),
             bpf_fs: true,
             cgroup: Cgroup::V2,
+            global_cgroups: true,
             ..Features::default()
         }
     }
@@ -309,6 +318,7 @@ mod tests {
             (Features { bpf_fs: false, ..good() }, ("bpf file system", Status::Limited)),
             (Features { initial_pid_namespace: Some(false), ..good() }, ("pid namespace", Status::Limited)),
             (Features { cgroup: Cgroup::V1, ..good() }, ("cgroups", Status::Limited)),
+            (Features { global_cgroups: false, ..good() }, ("cgroups", Status::Limited)),
         ] {
             assert_eq!(worst(&features), [lack]);
         }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::cli::Globals;
+use crate::host::hierarchy;
 use crate::kernel::watch_map::WatchError;
 use crate::report::JournalReporter;
 use crate::report::live::Screen;
@@ -24,6 +25,10 @@ const LAST_CHANCE: Duration = Duration::from_secs(10);
 
 /// How long the managers' words may be waited for when the agent ends.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What is said where units and cgroups of the host cannot be found.
+const OWN_CGROUPS: &str =
+    "; this container sees only its own cgroups (docker run --cgroupns=host shows the host's)";
 
 /// A running agent.
 pub(super) struct Watcher<'a> {
@@ -67,8 +72,9 @@ impl<'a> Watcher<'a> {
         }
         session.watch_present();
         session.watch_members();
+        let scope = if hierarchy::are_paths_global() { "" } else { OWN_CGROUPS };
         for selector in session.waiting() {
-            log::warn!("{selector}: nothing runs there yet; waiting for it");
+            log::warn!("{selector}: nothing runs there yet; waiting for it{scope}");
         }
         if waits && session.target_count() == 0 && !all {
             log::warn!("no process matches yet; waiting for one to start");
