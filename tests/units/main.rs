@@ -11,6 +11,7 @@ use harness::{Machine, test};
 fn main() -> ExitCode {
     let code = harness::main(vec![
         test("a_unit_as_a_whole", members::a_unit_as_a_whole),
+        test("a_unit_stopped_in_two_steps", members::a_unit_stopped_in_two_steps),
         test("a_unit_by_its_main_process", members::a_unit_by_its_main_process),
         test("a_daemon_by_its_main_process", members::a_daemon_by_its_main_process),
         test("a_unit_killed_by_its_cgroup", members::a_unit_killed_by_its_cgroup),

@@ -79,6 +79,25 @@ pub(crate) fn a_unit_as_a_whole() -> Result<()> {
     no_more(agent, &told)
 }
 
+/// Its manager asks the main process to end, and kills the others when it has: one stop.
+pub(crate) fn a_unit_stopped_in_two_steps() -> Result<()> {
+    let machine = Machine::get()?;
+    machine.service("u-mixed", &[THREE, "KillMode=mixed"])?;
+    let members = pids(machine, "u-mixed", 3)?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-mixed"])?;
+    machine.sh("systemctl stop u-mixed")?;
+    let (mut told, mut groups, mut signals) = (Vec::new(), HashSet::new(), Vec::new());
+    for (_, pid) in members {
+        let incident = agent.incident_of(pid)?;
+        signals.push(incident.number("outcome.signal_num")?);
+        groups.insert(incident.text("group_id")?.to_owned());
+        told.push(incident);
+    }
+    signals.sort_unstable();
+    ensure!(signals == [9, 9, 15] && groups.len() == 1, "by {signals:?}, the groups are {groups:?}");
+    no_more(agent, &told)
+}
+
 /// Its workers may be killed, and started again, without a word.
 pub(crate) fn a_unit_by_its_main_process() -> Result<()> {
     let machine = Machine::get()?;
