@@ -193,16 +193,7 @@ impl Processes {
     /// A process that is in another cgroup now, when that is told; in another container perhaps, which has another name.
     pub(super) fn moved(&self, process: Process, cgroup: Option<String>) -> Process {
         let Some(cgroup) = cgroup else { return process };
-        let before = process.container_id.clone();
-        // What the old path did not name, it does not take away.
-        let was_named = process.cgroup.as_deref().and_then(cgroup::container_id).is_some();
-        let container_id = before.clone().filter(|_| !was_named);
-        let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, container_id, ..process };
-        place(&mut moved);
-        if moved.container_id != before {
-            moved.container_name = moved.container_id.as_deref().and_then(container::name);
-        }
-        moved
+        relocate(process, cgroup, container::name)
     }
 
     /// The ledger's entry of a process.
@@ -246,8 +237,49 @@ fn place(process: &mut Process) {
     process.container_id = cgroup::container_id(path).or(process.container_id.take());
 }
 
+/// A process in another cgroup. A container that the old path did not name, it does not take away.
+fn relocate(process: Process, cgroup: String, name_of: impl FnOnce(&str) -> Option<String>) -> Process {
+    let before = process.container_id.clone();
+    let was_named = process.cgroup.as_deref().and_then(cgroup::container_id).is_some();
+    let container_id = before.clone().filter(|_| !was_named);
+    let mut moved = Process { cgroup: Some(cgroup), unit: None, slice: None, container_id, ..process };
+    place(&mut moved);
+    if moved.container_id != before {
+        moved.container_name = moved.container_id.as_deref().and_then(name_of);
+    }
+    moved
+}
+
 /// The key at the resolution of `/proc`, which gives start times in ticks, rounded down.
 pub(super) fn in_ticks(key: ProcessKey) -> ProcessKey {
     let tick = proc::boot_ns_of_ticks(proc::ticks_of_boot_ns(key.start_boot_ns));
     ProcessKey { start_boot_ns: tick, ..key }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The container of a process that moves from one cgroup to another, and what it is called then.
+    fn after(process: Process, from: &str, to: &str) -> (Option<String>, Option<String>) {
+        let mut process = Process { cgroup: Some(from.to_owned()), ..process };
+        place(&mut process);
+        let moved = relocate(process, to.to_owned(), |id| Some(format!("{id}, read")));
+        assert_eq!(moved.cgroup.as_deref(), Some(to));
+        (moved.container_id, moved.container_name)
+    }
+
+    #[test]
+    fn into_containers_and_out() {
+        let (web, db, host) = ("/lxc.payload.web", "/lxc.payload.db", "/system.slice/a.service");
+        let known = Process { container_name: Some("known".to_owned()), ..Process::default() };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(after(Process::default(), host, web), (some("web"), some("web, read")));
+        assert_eq!(after(known.clone(), web, db), (some("db"), some("db, read")));
+        assert_eq!(after(known.clone(), web, "/lxc.payload.web/x"), (some("web"), some("known")));
+        assert_eq!(after(known.clone(), web, host), (None, None));
+        // As another hierarchy has it.
+        let elsewhere = Process { container_id: some("hybrid"), ..known };
+        assert_eq!(after(elsewhere, host, "/system.slice/b.service"), (some("hybrid"), some("known")));
+    }
 }
