@@ -7,8 +7,12 @@ use crate::model::{Act, Concern, Process, Recipient, Request};
 pub fn concern(request: &Request, target: &Process, sender: &Process, names: &[String]) -> Option<Concern> {
     match request.recipient {
         Recipient::Systemd | Recipient::Logind => {
-            let manager = manager_of(sender, target).filter(|manager| is_of(request, manager))?;
-            of_manager(request, target, manager, names)
+            let manager = manager_of(sender, target)?;
+            if is_of(request, manager) {
+                return of_manager(request, target, manager, names);
+            }
+            let outer = outer_of(manager).filter(|outer| is_of(request, outer))?;
+            of_manager(request, target, outer, names).filter(|concern| *concern != Concern::Elsewhere)
         }
         Recipient::Docker | Recipient::Podman => of_engine(request, target, names),
     }
@@ -24,6 +28,11 @@ pub(crate) fn manager_of<'a>(sender: &'a Process, target: &Process) -> Option<&'
     let is_of_unit = sender.unit.is_some() && sender.unit == target.unit && sender.slice == target.slice;
     let manager = sender.ancestors.iter().find(|ancestor| ancestor.is_service_manager())?;
     (is_of_unit && !commands(sender).any(|process| process.is(target))).then_some(manager)
+}
+
+/// The manager that manages a manager, as that of the system those of users: what it ends, they end first.
+pub(crate) fn outer_of(manager: &Process) -> Option<&Process> {
+    manager.ancestors.iter().find(|ancestor| ancestor.is_service_manager())
 }
 
 /// A sender that acts for a manager, and what it descends from below that.
@@ -144,7 +153,7 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{nginx, process, request, systemd};
+    use crate::sample::{nginx, process, request, systemd, under};
 
     fn web() -> Process {
         Process {
@@ -208,6 +217,16 @@ mod tests {
         assert_eq!(concern(&by_pid, &target, &user, &[]), Some(Concern::Target));
         let other = Request { manager: Some(901), ..own("gw.service") };
         assert_eq!(concern(&other, &target, &user, &[]), None, "a manager in a container");
+        // What PID 1 was asked for, the user's manager does first.
+        let managed = under(user.clone(), &[init()]);
+        for (object, expected) in [
+            ("user@1000.service", Some(Concern::Target)),
+            ("user.slice", Some(Concern::Above)),
+            ("cron.service", None),
+            ("gw.service", None),
+        ] {
+            assert_eq!(concern(&asked(object), &target, &managed, &[]), expected, "{object}");
+        }
         // Where the manager's own place is seen from another root.
         let elsewhere = Process { cgroup: Some("/x/payload/init.scope".to_owned()), ..user };
         assert_eq!(concern(&own("gw.service"), &target, &elsewhere, &[]), Some(Concern::Target));

@@ -259,5 +259,7 @@ pub(crate) fn user_manager_that_ended() -> Result<()> {
     expect_reason(&incident, "session-end", "likely")?;
     incident.expect_part("verdict.summary", "the manager of its user (`user@1071.service`) ended")?;
     incident.expect("manager.linger", json!(false))?;
+    incident.expect("verdict.instigator.request", "StopUnit user@1071.service replace")?;
+    incident.expect("verdict.intent", "deliberate")?;
     agent.stop().map(drop)
 }

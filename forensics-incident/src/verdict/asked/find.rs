@@ -1,6 +1,6 @@
 //! Finds the request that the sender of a signal carried out.
 
-use crate::concern::{commands, is_of, manager_of};
+use crate::concern::{commands, is_of, manager_of, outer_of};
 use crate::model::{Act, Concern, Process, Recipient, Request, Signal};
 use crate::signals::{SIGABRT, SIGHUP};
 use crate::transient::is_maker;
@@ -38,15 +38,23 @@ struct Candidate<'a> {
 pub(in crate::verdict) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>> {
     let sender = signal.sender.as_ref()?;
     let manager = manager_of(sender, case.target());
+    let outer = manager.and_then(outer_of);
+    let is_of_outer = |request: &Request| {
+        let is_other = manager.is_none_or(|manager| !is_of(request, manager));
+        is_other && is_of_job(request.act()) && outer.is_some_and(|outer| is_of(request, outer))
+    };
     let word = Word::at(case, signal);
     let requests = case.facts.requests.iter().filter(|request| {
         let of_it = matches!(request.concerns, Concern::Target | Concern::Above | Concern::Everything);
         let by_manager = matches!(request.recipient, Recipient::Systemd | Recipient::Logind);
         let by_it = || manager.is_some_and(|manager| is_of(request, manager)) && began_for(sender, request);
-        of_it && (!by_manager || by_it())
+        of_it && (!by_manager || by_it() || is_of_outer(request))
     });
-    let mut found: Vec<Candidate<'_>> =
-        requests.filter_map(|request| explains(case, word.as_ref(), request, signal)).collect();
+    let found = requests.filter_map(|request| explains(case, word.as_ref(), request, signal));
+    // That the inner manager acted for the outer one is not seen.
+    let mut found: Vec<Candidate<'_>> = found
+        .map(|one| Candidate { is_doubtful: one.is_doubtful || is_of_outer(one.request), ..one })
+        .collect();
     if let Some(since_ns) = end_of_all(word.as_ref(), &found) {
         found.retain(|one| one.request.boot_ns <= since_ns || !is_of_unit(one.request));
     }

@@ -246,7 +246,7 @@ pub(super) fn attribute(case: &Case<'_>, verdict: &mut Verdict) {
             verdict.confidence = verdict.confidence.min(Confidence::Likely);
         }
     }
-    if verdict.cause == Cause::HostShutdown && verdict.culprit.is_some() {
+    if matches!(verdict.cause, Cause::HostShutdown | Cause::SessionEnd) && verdict.culprit.is_some() {
         verdict.intent = Intent::Deliberate;
     }
     verdict.chain.splice(..0, asked.chain(case));

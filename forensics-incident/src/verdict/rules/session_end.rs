@@ -1,5 +1,6 @@
 use crate::model::{Cause, Confidence, ManagerMessage, Verdict};
 
+use super::super::asked::asked;
 use super::super::case::{Case, quote};
 use super::super::word::{Word, quoted};
 
@@ -25,7 +26,9 @@ pub(super) fn session_end(case: &Case<'_>) -> Option<Verdict> {
             (format!("the manager of its user ({})", quote(&parent.unit)), of_parent(&word, &parent.unit)?)
         }
     };
-    let linger = match word.manager.linger {
+    // Nothing ended for want of a session then.
+    let is_asked = asked(case, word.signal).is_some_and(|asked| asked.culprit().is_some());
+    let linger = match word.manager.linger.filter(|_| !is_asked) {
         Some(true) => "; the user may linger, so it did not end for want of a session",
         Some(false) => {
             "; the user does not linger (`loginctl enable-linger`), so nothing of theirs outlives the last session"
@@ -46,6 +49,7 @@ pub(super) fn session_end(case: &Case<'_>) -> Option<Verdict> {
     let closed = closed_sessions(&word, reason);
     verdict.evidence.splice(1..1, closed.map(|message| quoted(message, word.signal)));
     verdict.advice = match (session, word.manager.linger) {
+        _ if is_asked => None,
         (Some(_), _) => Some(
             "What must outlive a session belongs into a unit: `systemd-run --user`, with lingering enabled; KillUserProcesses= of logind ends what is left in sessions."
                 .to_owned(),
@@ -90,8 +94,8 @@ fn closed_sessions<'a>(word: &Word<'a>, told: &ManagerMessage) -> impl Iterator<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Facts, ParentUnit, Process};
-    use crate::sample::{BOOT, kill, killed, nginx, process, systemd, under};
+    use crate::model::{Facts, Intent, ParentUnit, Process};
+    use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd, under};
     use crate::signals::SIGTERM;
     use crate::verdict::word::tests::with_word;
     use crate::verdict::{Show, judge};
@@ -155,6 +159,18 @@ mod tests {
             "{:?}",
             verdict.evidence
         );
+    }
+
+    #[test]
+    fn somebody_asked_for_the_end_of_the_user_manager() {
+        let asker = Process { uid: Some(0), euid: Some(0), ..process(77, "systemctl stop user@1000") };
+        let stop = request(99.5, asker.clone(), "StopUnit", "user@1000.service", "replace");
+        let facts = Facts { requests: vec![stop], ..of_user(vec![stopping_manager(99.9)]) };
+        let verdict = judge(&facts, Show::Cmdline);
+        assert_eq!((verdict.cause, verdict.intent), (Cause::SessionEnd, Intent::Deliberate));
+        assert_eq!((verdict.confidence, verdict.culprit), (Confidence::Likely, Some(asker)));
+        assert!(!verdict.summary.contains("linger"), "{}", verdict.summary);
+        assert_eq!(verdict.advice, None);
     }
 
     #[test]
