@@ -120,9 +120,11 @@ fn why_not(facts: &Facts, manager: &ManagerFacts, after: &UnitState, result: &st
         "on-watchdog" => result == "watchdog",
         _ => false,
     };
-    // What stopped an earlier run was said before the target started.
+    // What stopped another run was said before the target started, or after it had ended.
     let started = facts.outcome.lived_s.map(|lived| facts.outcome.ts - lived);
-    let is_of_life = |message: &ManagerMessage| started.is_some_and(|started| message.ts > started);
+    let is_of_life = |message: &ManagerMessage| {
+        started.is_some_and(|started| message.ts > started) && message.ts <= facts.outcome.ts + BEFORE_S
+    };
     let was_stopped = own(manager).any(|message| {
         let is_own = is_of_run(manager, message) == Some(true) || is_of_life(message);
         message.job_type.as_deref() == Some("stop") && is_own
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_befell_an_earlier_run_is_no_reason() {
+    fn what_befell_another_run_is_no_reason() {
         let stop = |at: f64, run: Option<&str>| ManagerMessage {
             job_type: Some("stop".to_owned()),
             invocation_id: run.map(str::to_owned),
@@ -256,6 +258,7 @@ mod tests {
             (None, stop(99.0, Some("z")), "a job stopped it"),
             (Some("a"), stop(99.0, None), "a job stopped it"),
             (Some("a"), stop(30.0, Some("a")), "a job stopped it"),
+            (None, stop(101.0, Some("z")), "has Restart=no"),
             (Some("a"), often(30.0, "z"), "has Restart=no"),
             (Some("a"), often(30.0, "a"), "has Restart=no"),
             (Some("a"), often(100.1, "z"), "has Restart=no"),
