@@ -16,7 +16,7 @@ use crate::targets::{CgroupSelector, TargetArgs, UnitSelector};
 pub(super) struct TargetsTable {
     unit: Vec<Spanned<String>>,
     user_unit: Vec<Spanned<String>>,
-    uid: Option<u32>,
+    uid: Option<Spanned<u32>>,
     cgroup: Vec<Spanned<String>>,
     pidfile: Vec<Spanned<String>>,
     comm: Vec<Spanned<String>>,
@@ -35,6 +35,10 @@ impl TargetsTable {
     pub(super) fn into_args(self) -> Result<TargetArgs, Fault> {
         let Self { unit, user_unit, uid, cgroup, pidfile, comm, exe, r#match, all, follow_children, main } =
             self;
+        if let Some(uid) = uid.as_ref().filter(|_| user_unit.is_empty()) {
+            let why = "says whose units user_unit names, and there is no user_unit".to_owned();
+            return Err(Fault { span: uid.span(), why });
+        }
         let named = |text: &str| match UnitSelector::parse("", text, Scope::System) {
             Ok(_) => Ok(text.to_owned()),
             Err(_) => Err("is the name of no unit".to_owned()),
@@ -43,7 +47,7 @@ impl TargetsTable {
             pids: Vec::new(),
             units: each(unit, named)?,
             user_units: each(user_unit, named)?,
-            uid,
+            uid: uid.map(Spanned::into_inner),
             cgroups: each(cgroup, |path| match CgroupSelector::parse(path) {
                 Ok(_) => Ok(path.to_owned()),
                 Err(_) => Err("is the path of no cgroup".to_owned()),

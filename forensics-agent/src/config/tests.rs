@@ -77,10 +77,11 @@ fn targets_add_up_and_the_command_line_comes_first() {
     assert!(config.signals.unwrap().contains(forensics_incident::signals::SIGWINCH));
     assert_eq!((config.drain_timeout, config.show_cmdline), (Some(60.0), Some(ShowCmdline::Exe)));
     let options = TargetArgs { pids: vec![7], comms: vec!["sshd".to_owned()], ..TargetArgs::default() };
-    let targets = options.and(config.targets);
+    let targets = options.selectors().unwrap().and(config.targets.selectors().unwrap());
     assert_eq!(targets.comms, ["sshd", "nginx", "redis"]);
-    assert_eq!((targets.pids.as_slice(), targets.patterns.len()), ([7].as_slice(), 1));
-    assert_eq!((targets.pidfiles.len(), targets.exes.len()), (1, 1));
+    assert_eq!((targets.pids.as_slice(), targets.pidfiles.len()), ([7].as_slice(), 1));
+    assert!(targets.matches("x", None, &["java".to_owned(), "gateway".to_owned()]));
+    assert!(targets.matches("x", Some("/usr/bin/python3"), &[]));
     assert!(targets.follow_children && targets.main_only && !targets.all);
 }
 
@@ -124,6 +125,10 @@ fn a_command_for_incidents() {
 fn faults_of_targets() {
     let with = |from: &str, to: &str| message(&TARGETS.replace(from, to));
     for (said, expected) in [
+        (
+            with("main = true", "uid = 1000"),
+            "line 12, key \"uid\": says whose units user_unit names, and there is no user_unit",
+        ),
         (with("+WINCH", "+WINK"), "line 2, key \"signals\": no signal is called 'WINK'"),
         (with("60", "-1"), "line 3, key \"drain_timeout\": -1 is not a number of seconds"),
         (with("60", "nan"), "line 3, key \"drain_timeout\": NaN is not a number of seconds"),

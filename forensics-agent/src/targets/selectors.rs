@@ -86,39 +86,6 @@ impl TargetArgs {
             && !all
     }
 
-    /// The targets of both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let Self {
-            pids,
-            units,
-            user_units,
-            uid,
-            cgroups,
-            pidfiles,
-            comms,
-            exes,
-            patterns,
-            all,
-            follow_children,
-            main_only,
-        } = other;
-        Self {
-            pids: [self.pids, pids].concat(),
-            units: [self.units, units].concat(),
-            user_units: [self.user_units, user_units].concat(),
-            uid: self.uid.or(uid),
-            cgroups: [self.cgroups, cgroups].concat(),
-            pidfiles: [self.pidfiles, pidfiles].concat(),
-            comms: [self.comms, comms].concat(),
-            exes: [self.exes, exes].concat(),
-            patterns: [self.patterns, patterns].concat(),
-            all: self.all || all,
-            follow_children: self.follow_children || follow_children,
-            main_only: self.main_only || main_only,
-        }
-    }
-
     /// The selectors, read for use.
     ///
     /// # Errors
@@ -186,6 +153,25 @@ impl Selectors {
     /// None by themselves: the targets are named one by one, with their children or without.
     pub fn none(follow_children: bool) -> Self {
         Self { follow_children, ..Self::default() }
+    }
+
+    /// The targets of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let Self { pids, units, cgroups, pidfiles, comms, exes, patterns, all, follow_children, main_only } =
+            other;
+        Self {
+            pids: [self.pids, pids].concat(),
+            units: [self.units, units].concat(),
+            cgroups: [self.cgroups, cgroups].concat(),
+            pidfiles: [self.pidfiles, pidfiles].concat(),
+            comms: [self.comms, comms].concat(),
+            exes: [self.exes, exes].concat(),
+            patterns: [self.patterns, patterns].concat(),
+            all: self.all || all,
+            follow_children: self.follow_children || follow_children,
+            main_only: self.main_only || main_only,
+        }
     }
 
     /// True when a name selects, so that processes that start later can become targets and every exec must be
@@ -289,6 +275,20 @@ mod tests {
         let by_line = selectors(TargetArgs { patterns: vec![pattern], ..Default::default() });
         assert!(by_line.matches("java", None, &argv("java -jar gateway.jar")));
         assert!(!by_line.matches("java", None, &argv("java -jar other.jar")));
+    }
+
+    #[test]
+    fn user_units_of_two_users() {
+        let of = |unit: &str, uid| {
+            selectors(TargetArgs { user_units: vec![unit.to_owned()], uid, ..Default::default() })
+        };
+        let own = rustix::process::getuid().as_raw();
+        for (uid, expected) in [(Some(1001), 1001), (None, own)] {
+            let both = of("gw", uid).and(of("hermes", Some(1000)));
+            let found: Vec<_> = both.units.iter().map(|unit| (unit.name.as_str(), unit.scope)).collect();
+            let user = |uid| Scope::User { uid };
+            assert_eq!(found, [("gw.service", user(expected)), ("hermes.service", user(1000))]);
+        }
     }
 
     #[test]

@@ -32,11 +32,12 @@ impl Plan {
     /// Usage: the configuration is wrong, or nothing selects a process.
     pub(super) fn read(globals: &Globals, args: &Args) -> Result<Self, Failure> {
         let config = commands::config(args.config.as_deref())?;
-        let targets = args.targets.clone().and(config.targets.clone());
-        if let (Some(path), true) = (&args.config, targets.select_nothing()) {
+        let select_nothing = args.targets.select_nothing() && config.targets.select_nothing();
+        if let (Some(path), true) = (&args.config, select_nothing) {
             return Err(Failure::usage(format!("the configuration {} names no targets", path.display())));
         }
-        let selectors = targets.selectors()?;
+        // Each by itself: a uid is that of its own user units.
+        let selectors = args.targets.selectors()?.and(config.targets.selectors()?);
         if selectors.main_only && selectors.units.is_empty() {
             return Err(Failure::usage(
                 "--main says which processes of a unit are meant, and no unit is named",
