@@ -106,6 +106,13 @@ pub fn unit_of_path(path: &str) -> Option<UnitPath> {
     Some(UnitPath { unit: outer.unit, slice: outer.slice, scope: Scope::System, user_manager_unit: None })
 }
 
+/// The cgroup of the unit that owns a cgroup path: the path as far as it is the manager's.
+pub fn cgroup_of_unit(path: &str) -> Option<&str> {
+    let outer = first_unit(path)?;
+    let inner = user_of_manager(&outer.unit).and_then(|_| first_unit(outer.below));
+    path.strip_suffix(inner.unwrap_or(outer).below)
+}
+
 /// All units that own a cgroup path, outermost first: the slices, the unit in them, and in the unit of a user manager those of
 /// that manager. `-.slice`, which owns everything, is left out.
 pub fn owners_of_path(path: &str) -> Vec<(String, Scope)> {
@@ -231,6 +238,24 @@ mod tests {
         ] {
             assert_eq!(place(path), Some((unit.into(), slice.into(), scope)), "{path}");
         }
+    }
+
+    #[test]
+    fn cgroups_of_units() {
+        let manager = "/user.slice/user-1000.slice/user@1000.service";
+        let inner = format!("{manager}/app.slice/gw.service");
+        for (path, cgroup) in [
+            ("/system.slice/gw.service", "/system.slice/gw.service"),
+            ("/system.slice/gw.service/supervisor", "/system.slice/gw.service"),
+            ("/system.slice/gw.service/workers/3.slice", "/system.slice/gw.service"),
+            ("/system.slice/_cpu.service/x", "/system.slice/_cpu.service"),
+            (manager, manager),
+            (&inner, &inner),
+            (&format!("{inner}/workers/3"), &inner),
+        ] {
+            assert_eq!(cgroup_of_unit(path), Some(cgroup), "{path}");
+        }
+        assert_eq!(cgroup_of_unit("/docker/abc"), None);
     }
 
     #[test]

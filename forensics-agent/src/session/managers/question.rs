@@ -17,7 +17,7 @@ use crate::host::{
     systemd::{
         linger,
         state::state,
-        unit::{Scope, UnitPath},
+        unit::{Scope, UnitPath, cgroup_of_unit},
     },
 };
 
@@ -139,7 +139,7 @@ impl Question {
                 }
                 said.residual = match unit_result::of(&self.facts) {
                     Some(result) if !result.restarted => {
-                        cgroup::processes(self.facts.target.cgroup.as_deref()?)
+                        cgroup::processes(cgroup_of_unit(self.facts.target.cgroup.as_deref()?)?)
                     }
                     // A unit that runs on without the target is no news.
                     None if !is_owed => return None,
