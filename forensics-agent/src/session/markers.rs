@@ -11,6 +11,7 @@ use crate::{
         markers::{Drained, MarkerEvent, MarkerSpec, MarkerTarget, MarkerWatch, judge},
         proc::{Environ, ProcDir},
         redact::redact_text,
+        systemd::executor,
     },
     session::ring::waitable,
 };
@@ -40,7 +41,7 @@ struct Known {
     target: MarkerTarget,
     /// None when it could not be read.
     environ: Option<Environ>,
-    /// `INVOCATION_ID` of its environment, when it came.
+    /// `INVOCATION_ID` of its environment, when it came; none as long as that is its manager's.
     invocation_id: Option<String>,
 }
 
@@ -87,11 +88,13 @@ impl Markers {
         if !marker_target.key().is(target.key()) {
             return News::default();
         }
+        // Before its environment is read: what is none by now has its own from here on.
+        let is_manager = executor::is_manager_yet(&dir);
         // Of an environment that cannot be read, the user's home is the best guess.
         let environ = Environ::read(&dir, &mut Vec::new(), true).ok();
         marker_target.hermes_home = environ.as_ref().and_then(|environ| environ.hermes_home.clone());
-        let invocation_id =
-            noted.or_else(|| environ.as_ref().and_then(|environ| environ.invocation_id.clone()));
+        let own = environ.as_ref().filter(|_| !is_manager);
+        let invocation_id = noted.or_else(|| own.and_then(|environ| environ.invocation_id.clone()));
         self.targets.insert(target.pid, Known { target: marker_target.clone(), environ, invocation_id });
         let Some(watch) = &mut self.watch else { return News::default() };
         let drained = watch.get_mut().add(dir, marker_target, &self.specs);

@@ -4,6 +4,7 @@
 pub mod alias;
 pub mod check;
 pub mod duration;
+pub mod executor;
 pub mod linger;
 pub mod manager;
 pub mod properties;
