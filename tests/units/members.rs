@@ -138,6 +138,30 @@ pub(crate) fn a_daemon_by_its_main_process() -> Result<()> {
     no_more(agent, &[incident])
 }
 
+/// Its starter, a member, has forked it; its workers were forked in the same way, and may end as they like.
+pub(crate) fn a_daemon_that_fails() -> Result<()> {
+    let machine = Machine::get()?;
+    let mut agent = Agent::start(machine.agent_beside(), &["-u", "u-fails"])?;
+    machine.sh("rm -f /run/u-fails.*; mkfifo /run/u-fails.fifo")?;
+    let daemon = "echo $$ > /run/u-fails.pid; (exit 4) & wait; read how < /run/u-fails.fifo; exit 3";
+    machine.write("/run/u-fails.sh", &format!("{daemon}\n"))?;
+    let start = "ExecStart=/bin/sh -c 'sh /run/u-fails.sh & sleep 0.3'";
+    machine.unit("u-fails", "", &["Type=forking", "PIDFile=/run/u-fails.pid", start])?;
+    machine.sh("systemctl start u-fails")?;
+    let main: u32 = machine.sh("systemctl show --value -p MainPID u-fails")?.parse()?;
+    let pid = machine.host_pid(main)?;
+    // The manager has said by then which one is the main process.
+    machine.sh("sleep 2; echo now > /run/u-fails.fifo")?;
+    // That of the starter, which the manager started, is told as well.
+    let starter = agent.find_incident(|_| true)?;
+    starter.expect_exited(0)?;
+    let incident = agent.find_incident(|record| record.at("id") != starter.at("id"))?;
+    incident.expect("target.pid", pid)?;
+    incident.expect_exited(3)?;
+    incident.expect("manager.unit", "u-fails.service")?;
+    no_more(agent, &[starter, incident])
+}
+
 pub(crate) fn a_unit_killed_by_its_cgroup() -> Result<()> {
     let machine = Machine::get()?;
     machine.service("u-cgroup-kill", &[THREE])?;
@@ -255,10 +279,15 @@ pub(crate) fn unit_of_a_user() -> Result<()> {
     systemctl("start u-gw")?;
     let inner = systemctl("show --value -p MainPID u-gw")?.parse()?;
     let pid = machine.host_pid(inner)?;
+    let run = systemctl("show --value -p InvocationID u-gw")?;
     machine.sh(&format!("kill -9 {inner}"))?;
     let incident = agent.incident_of(pid)?;
     incident.expect("target.unit", "u-gw.service")?;
     incident.expect("target.uid", 1072)?;
     incident.expect_killed(9)?;
+    // When it was forked, its environment still was the manager's, which is another run of another unit.
+    let update = agent.find_incident(|record| record.at("update") == 1)?;
+    update.expect("manager.invocation_id", run)?;
+    update.expect("unit_result.result", "signal")?;
     agent.stop().map(drop)
 }

@@ -113,6 +113,7 @@ impl<W: Write> Session<W> {
             self.evidence.watch(&after);
             // Its environment is another one now, and may name another home.
             let news = self.markers.add(&after, None);
+            self.managers.executed(pid, self.markers.invocation_id(pid));
             let job_cookies = self.markers.job_cookies(pid);
             self.kills.watch(&after, &job_cookies, &mut self.enricher.processes);
             self.push(Input::Exec { target: after }, progress)?;

@@ -171,8 +171,7 @@ impl<W: Write> Session<W> {
     /// The kernel or the privileges do not allow it.
     pub fn start(settings: Settings, reporter: Reporter<W>) -> Result<Self, LoadError> {
         let drain = settings.drain;
-        let mut managers = Managers::new(settings.follow_units);
-        managers.want_main(settings.selectors.main_only);
+        let managers = Managers::new(settings.follow_units);
         let markers = Markers::start(Arc::clone(&settings.markers));
         let types = KernelTypes::read()?;
         let log = config::ebpf_level(settings.ebpf_log);

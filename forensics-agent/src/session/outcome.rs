@@ -37,7 +37,7 @@ impl<W: Write> Session<W> {
                     self.evidence.requested(target.pid);
                 }
                 Output::Closed(closed) => {
-                    let standing = self.members.get(closed.target.key());
+                    let standing = self.standing_of(&closed.target);
                     if !members::concerns(&closed, standing, &self.members.places) {
                         continue;
                     }
@@ -75,6 +75,12 @@ impl<W: Write> Session<W> {
             }
         }
         Ok(())
+    }
+
+    /// What a target is to its unit; none when it is no member. The main process is no worker, whoever forked it.
+    fn standing_of(&self, target: &Process) -> Option<Standing> {
+        let standing = self.members.get(target.key())?;
+        if self.managers.is_main(target) { Some(Standing::Top) } else { Some(standing) }
     }
 
     /// Whether the end of a member is to be told; none while that is not known. Where the manager does not say which process is

@@ -40,7 +40,6 @@ impl<W: Write> Session<W> {
         }
         self.reporter.set_journal(journal);
         self.watched.set_follow(settings.selectors.follow_children);
-        self.managers.want_main(settings.selectors.main_only);
         self.enricher.processes.set_redaction(config::redaction(settings.show_cmdline));
         self.assembler.configure(config::assembly(&settings, clock::unix_minus_boot_s()));
         let (drain, markers) = (settings.drain, Arc::clone(&settings.markers));

@@ -1,7 +1,7 @@
 //! A run of a unit, as it was when a target in it came.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use forensics_incident::model::{Process, UnitState};
 
@@ -14,38 +14,67 @@ const ID_DIGITS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Came {
     /// `INVOCATION_ID` in the environment of a service's process.
-    claimed: Option<String>,
+    claimed: OnceLock<String>,
+    /// Its unit, when that is a service, which has a main process.
+    service: Option<UnitPath>,
     /// The process by which it was noticed, as the host and as its pid namespace counts.
     pids: Vec<u32>,
     said: OnceLock<UnitState>,
-    /// The manager said that there was no main process yet.
-    is_starting: AtomicBool,
+    /// The main process by the last answer, 0 while there is none: a daemon that goes into the background becomes it once its
+    /// starter has ended, and a service may hand over to another one (`MAINPID=` in sd_notify(3)).
+    main_pid: AtomicU32,
     /// It will not be asked again.
     is_asked: AtomicBool,
 }
 
 impl Came {
     pub(super) fn new(target: &Process, place: &UnitPath, invocation_id: Option<String>) -> Self {
+        let service = Some(place.clone()).filter(UnitPath::is_service);
+        let pids = std::iter::once(target.pid).chain(target.ns_pid).collect();
+        let came = Self { service, pids, ..Self::default() };
+        came.claim(invocation_id);
+        came
+    }
+
+    fn claim(&self, invocation_id: Option<String>) {
         // A scope is made around processes that are there already, and that have the id of where they came from.
         let is_id = |id: &String| id.len() == ID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let claimed = invocation_id.filter(|id| place.is_service() && is_id(id));
-        let pids = std::iter::once(target.pid).chain(target.ns_pid).collect();
-        Self { claimed, pids, ..Self::default() }
+        if let Some(id) = invocation_id.filter(|id| self.service.is_some() && is_id(id)) {
+            let _ = self.claimed.set(id);
+        }
+    }
+
+    /// A process has executed a program, with this id in its new environment. One that its manager has forked has no id before;
+    /// the first one counts.
+    pub(super) fn executed(&self, pid: u32, invocation_id: Option<String>) {
+        if self.pids.contains(&pid) {
+            self.claim(invocation_id);
+        }
+    }
+
+    /// Its unit, when the process of this number may have been the main one, or have started it, so that another one may be it
+    /// once this has ended.
+    pub(super) fn led_by(&self, pid: u32) -> Option<&UnitPath> {
+        let led = self.pids.contains(&pid) || self.main_pid.load(Ordering::Relaxed) == pid;
+        self.service.as_ref().filter(|_| led)
+    }
+
+    /// True when it is of this service.
+    pub(super) fn is_of(&self, service: &UnitPath) -> bool {
+        self.service.as_ref() == Some(service)
     }
 
     /// True when a process with this id is of another run.
     pub(super) fn is_other_than(&self, invocation_id: Option<&String>) -> bool {
-        invocation_id.is_some_and(|id| self.claimed.as_ref().is_some_and(|claimed| claimed != id))
+        invocation_id.is_some_and(|id| self.claimed.get().is_some_and(|claimed| claimed != id))
     }
 
-    /// The manager's answer; the first one counts.
+    /// The manager's answer; of all but the main process, the first one counts.
     pub(super) fn tell(&self, state: UnitState) {
+        if let Some(main) = state.main_pid.filter(|&main| main != 0) {
+            self.main_pid.store(main, Ordering::Relaxed);
+        }
         let _ = self.said.set(state);
-    }
-
-    /// The manager's answer is that the unit has no main process yet.
-    pub(super) fn tell_starting(&self) {
-        self.is_starting.store(true, Ordering::Relaxed);
     }
 
     /// The manager has answered, or never will.
@@ -55,28 +84,33 @@ impl Came {
 
     /// True as long as the manager may still say which process is the main one.
     pub(super) fn is_open(&self) -> bool {
-        let is_told = self.said.get().is_some() || self.is_starting.load(Ordering::Relaxed);
-        !is_told && !self.is_asked.load(Ordering::Relaxed)
+        self.said.get().is_none() && !self.is_asked.load(Ordering::Relaxed)
     }
 
-    /// The main process, as the manager counts: 0 while there is none, none when the manager has not said.
-    pub(super) fn main_pid(&self) -> Option<u32> {
-        let none_yet = self.is_starting.load(Ordering::Relaxed).then_some(0);
-        self.state().and_then(|state| state.main_pid).or(none_yet)
+    /// Whether a process of this unit is the main one; none when the manager has not said.
+    pub(super) fn is_main(&self, process: &Process) -> Option<bool> {
+        let is = |main: u32| main == process.pid || process.ns_pid == Some(main);
+        let main = self.main_pid.load(Ordering::Relaxed);
+        // The answer is about its run when it names it. One that was the main process has been it to its end.
+        if main != 0 && is(main) {
+            return Some(true);
+        }
+        self.state().and_then(|state| state.main_pid).map(is)
     }
 
     /// The unit in this run, when the manager has answered in time.
     pub(super) fn state(&self) -> Option<&UnitState> {
         let is_main = |state: &UnitState| state.main_pid.is_some_and(|main| self.pids.contains(&main));
         let agrees = |state: &&UnitState| {
-            self.claimed.is_none() || state.invocation_id == self.claimed || is_main(state)
+            let claimed = self.claimed.get();
+            claimed.is_none() || state.invocation_id.as_ref() == claimed || is_main(state)
         };
         self.said.get().filter(agrees)
     }
 
     /// The id of this run. The manager's word counts more than what stands in an environment.
     pub(super) fn invocation_id(&self) -> Option<String> {
-        self.state().and_then(|state| state.invocation_id.clone()).or_else(|| self.claimed.clone())
+        self.state().and_then(|state| state.invocation_id.clone()).or_else(|| self.claimed.get().cloned())
     }
 }
 
@@ -112,6 +146,19 @@ mod tests {
     }
 
     #[test]
+    fn what_its_manager_forked_has_its_id_once_it_executes() {
+        let (own, next) = ("a".repeat(32), "b".repeat(32));
+        let came = came(None, 77, &next);
+        assert_eq!(came.invocation_id().as_ref(), Some(&next));
+        came.executed(901, Some("c".repeat(32)));
+        came.executed(900, None);
+        assert_eq!(came.invocation_id().as_ref(), Some(&next), "a worker's, and the executor's");
+        came.executed(900, Some(own.clone()));
+        came.executed(900, Some("d".repeat(32)));
+        assert_eq!((came.invocation_id().as_ref(), came.state()), (Some(&own), None));
+    }
+
+    #[test]
     fn one_of_an_earlier_run_is_told_from_those_of_the_present_one() {
         let (own, next) = ("a".repeat(32), "b".repeat(32));
         let present = came(Some(&next), 9, &next);
@@ -121,9 +168,42 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_in_the_background_is_the_main_process() {
+        let process = |pid, ns_pid| Process { pid, ns_pid, ..Process::default() };
+        let (starter, daemon, worker) =
+            (process(900, Some(9)), process(901, Some(10)), process(902, Some(11)));
+        let id = "a".repeat(32);
+        let came = came(None, 0, &id);
+        assert_eq!(came.is_main(&daemon), Some(false), "it is still starting");
+        assert!(came.led_by(starter.pid).is_some() && came.led_by(daemon.pid).is_none());
+        let told = |main| UnitState { main_pid: Some(main), ..UnitState::default() };
+        came.tell(told(10));
+        assert_eq!([&starter, &daemon, &worker].map(|one| came.is_main(one)), [false, true, false].map(Some));
+        assert_eq!(
+            came.state().and_then(|state| state.invocation_id.as_ref()),
+            Some(&id),
+            "the first answer"
+        );
+        came.tell(told(0));
+        assert_eq!(came.is_main(&daemon), Some(true), "it has just ended");
+    }
+
+    #[test]
+    fn a_service_hands_over() {
+        let (first, next) = ("a".repeat(32), Process { pid: 950, ..Process::default() });
+        let came = came(Some(&first), 9, &first);
+        let old = Process { pid: 900, ns_pid: Some(9), ..Process::default() };
+        assert_eq!((came.is_main(&old), came.is_main(&next)), (Some(true), Some(false)));
+        came.tell(UnitState { main_pid: Some(950), ..UnitState::default() });
+        assert_eq!((came.is_main(&old), came.is_main(&next)), (Some(true), Some(true)));
+        assert!(came.led_by(950).is_some(), "it may hand over in its turn");
+    }
+
+    #[test]
     fn a_scope_has_no_id_of_its_own() {
         let place = UnitPath::named("session-3.scope", Scope::System).expect("a unit");
         let came = Came::new(&Process::default(), &place, Some("a".repeat(32)));
         assert_eq!(came.invocation_id(), None);
+        assert_eq!(came.led_by(0), None, "nor a main process");
     }
 }

@@ -29,7 +29,7 @@ use question::Question;
 const MAX_QUESTIONS: usize = 128;
 /// Those of them that look at the journal at the same time, each with a process of its own.
 const MAX_LOOKS: usize = 4;
-/// A manager that is too busy is asked again after these pauses.
+/// A manager that is too busy is asked again after these pauses, and so is one that is still starting the unit.
 const RETRY_AFTER: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(3), Duration::ZERO];
 /// Incidents that wait for an update at most, each with all that is known of it.
 const MAX_FOLLOWED: usize = 64;
@@ -38,8 +38,6 @@ const MAX_FOLLOWED: usize = 64;
 pub(super) struct Managers {
     /// Whether what comes of an end is waited for as well.
     follows: bool,
-    /// Whether it matters which process is the main one of its unit.
-    wants_main: bool,
     /// By pid of the target.
     targets: HashMap<u32, Arc<Came>>,
     /// By cgroup path: what the last of its targets was told.
@@ -75,7 +73,7 @@ pub(super) struct Said {
 
 /// What a task brought.
 enum Answer {
-    /// The unit of a new target was looked at.
+    /// A unit was looked at: a target in it is new, or has gone.
     Came,
     /// An incident that waits can be told.
     Spoke { id: String, said: Box<Said> },
@@ -87,7 +85,6 @@ impl Managers {
     pub(super) fn new(follows: bool) -> Self {
         Self {
             follows,
-            wants_main: false,
             targets: HashMap::new(),
             units: HashMap::new(),
             tasks: JoinSet::new(),
@@ -102,14 +99,9 @@ impl Managers {
         }
     }
 
-    /// Whether it matters from now on which process is the main one of its unit.
-    pub(super) fn want_main(&mut self, wanted: bool) {
-        self.wants_main = wanted;
-    }
-
     /// True when the manager has said that a target is the main process of its unit.
     pub(super) fn is_main(&self, target: &Process) -> bool {
-        self.targets.get(&target.pid).and_then(|came| is_main(came, target)) == Some(true)
+        self.targets.get(&target.pid).and_then(|came| came.is_main(target)) == Some(true)
     }
 
     /// Whether the end of a member is to be told, when only main processes are meant; none while its manager may still say which
@@ -120,14 +112,14 @@ impl Managers {
             self.deciding.insert(facts.id.clone(), (came, otherwise));
             return None;
         }
-        Some(is_main(&came, &facts.target).unwrap_or(otherwise))
+        Some(came.is_main(&facts.target).unwrap_or(otherwise))
     }
 
     /// The same of one that was waited for; true when nothing was to be decided.
     pub(super) fn was_meant(&mut self, facts: &Facts) -> bool {
         self.deciding
             .remove(&facts.id)
-            .is_none_or(|(came, otherwise)| is_main(&came, &facts.target).unwrap_or(otherwise))
+            .is_none_or(|(came, otherwise)| came.is_main(&facts.target).unwrap_or(otherwise))
     }
 
     /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. One that an `earlier` agent
@@ -146,44 +138,50 @@ impl Managers {
         let came = Arc::new(Came::new(target, &place, invocation_id));
         self.units.insert(path.to_owned(), Arc::clone(&came));
         self.targets.insert(target.pid, Arc::clone(&came));
-        let wants_main = self.wants_main;
         self.tasks.spawn(async move {
-            let mut last = None;
-            for pause in RETRY_AFTER {
-                match state(&place).await {
-                    Ok(state) => {
-                        // A daemon that goes into the background is the main process once its starter has ended.
-                        let is_starting = state.active_state.as_deref() == Some("activating");
-                        let is_whole = !(wants_main && is_starting && state.main_pid == Some(0));
-                        last = Some(state);
-                        if is_whole {
-                            break;
-                        }
-                        came.tell_starting();
-                    }
-                    Err(error) => log::debug!("{error}"),
-                }
-                sleep(pause).await;
-            }
-            last.into_iter().for_each(|state| came.tell(state));
+            tell(&place, std::slice::from_ref(&came)).await;
             came.tell_no_more();
             Answer::Came
         });
     }
 
-    /// A target is gone, and its incident was asked about.
+    /// A target has executed a program, with this `INVOCATION_ID`.
+    pub(super) fn executed(&self, pid: u32, invocation_id: Option<String>) {
+        if let Some(came) = self.targets.get(&pid) {
+            came.executed(pid, invocation_id);
+        }
+    }
+
+    /// A target is gone, and its incident was asked about. When it led its unit, another one may lead it from now on.
     pub(super) fn forget(&mut self, pid: u32) {
         let Some(came) = self.targets.remove(&pid) else { return };
         // The unit is known as long as one of its targets is.
         if !self.targets.values().any(|other| Arc::ptr_eq(other, &came)) {
             self.units.retain(|_, known| !Arc::ptr_eq(known, &came));
         }
+        let Some(service) = came.led_by(pid).cloned() else { return };
+        let mut left: Vec<Arc<Came>> = Vec::new();
+        for other in self.targets.values().filter(|other| other.is_of(&service)) {
+            if !left.iter().any(|one| Arc::ptr_eq(one, other)) {
+                left.push(Arc::clone(other));
+            }
+        }
+        if left.is_empty() || self.tasks.len() >= MAX_QUESTIONS {
+            return;
+        }
+        self.tasks.spawn(async move {
+            tell(&service, &left).await;
+            Answer::Came
+        });
     }
 
     /// Asks about an end, when the manager must speak before it can be told.
     pub(super) fn ask(&mut self, facts: &mut Facts) {
         let place = place_of(&facts.target).map(|(_, place)| place);
-        let Some(place) = place.filter(|place| need(facts, place, self.follows) == Need::Now) else { return };
+        let is_main = self.is_main(&facts.target);
+        let Some(place) = place.filter(|place| need(facts, place, self.follows, is_main) == Need::Now) else {
+            return;
+        };
         if self.tasks.len() >= MAX_QUESTIONS {
             facts.missing.push(missing("manager", "too many ends at once to ask about each"));
             return;
@@ -244,7 +242,9 @@ impl Managers {
         let told = self.told.remove(&facts.id);
         let is_owed_words = self.owed_words.remove(&facts.id);
         let Some((_, place)) = place_of(&facts.target) else { return };
-        if need(facts, &place, self.follows) == Need::Nothing || !self.follows {
+        let came = told.unwrap_or_else(|| self.of(facts.target.pid));
+        let is_main = came.is_main(&facts.target) == Some(true);
+        if need(facts, &place, self.follows, is_main) == Need::Nothing || !self.follows {
             return;
         }
         let has_settled = facts.unit_result.is_some() || unit_result::is_settled(facts);
@@ -252,7 +252,6 @@ impl Managers {
         if is_told || self.followed.len() >= MAX_FOLLOWED || self.tasks.len() >= MAX_QUESTIONS {
             return;
         }
-        let came = told.unwrap_or_else(|| self.of(facts.target.pid));
         let question = Question::new(facts, place, came, Arc::clone(&self.looks));
         let id = facts.id.clone();
         self.followed.push_back(facts.clone());
@@ -294,9 +293,22 @@ impl Said {
     }
 }
 
-/// Whether a process is the main one of its unit; none when the manager has not said.
-fn is_main(came: &Came, process: &Process) -> Option<bool> {
-    came.main_pid().map(|main| main == process.pid || process.ns_pid == Some(main))
+/// Tells runs of a service what its manager says of it, anew as long as it is starting: which process is the main one may not be
+/// settled yet.
+async fn tell(place: &UnitPath, runs: &[Arc<Came>]) {
+    for pause in RETRY_AFTER {
+        match state(place).await {
+            Ok(state) => {
+                let is_starting = state.active_state.as_deref() == Some("activating");
+                runs.iter().for_each(|came| came.tell(state.clone()));
+                if !is_starting {
+                    break;
+                }
+            }
+            Err(error) => log::debug!("{error}"),
+        }
+        sleep(pause).await;
+    }
 }
 
 /// The unit of a process, when it is one that a manager starts and stops.

@@ -17,8 +17,9 @@ pub(super) enum Need {
     Nothing,
 }
 
-/// When the manager of a unit is needed for an incident. `log_tells` is false where the unit is not the target's own.
-pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool) -> Need {
+/// When the manager of a unit is needed for an incident. `log_tells` is false where the unit is not the target's own, `is_main`
+/// true for its main process.
+pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool, is_main: bool) -> Need {
     if facts.outcome.kind == OutcomeKind::Survived {
         return Need::Nothing;
     }
@@ -28,8 +29,10 @@ pub(super) fn need(facts: &Facts, place: &UnitPath, log_tells: bool) -> Need {
     if !log_tells || !place.is_service() {
         return Need::Nothing;
     }
-    // A manager sees only what it started; of what that started in turn, most ends well, and often.
-    let is_seen = facts.target.parent().map_or(facts.target.ppid == Some(1), Process::is_service_manager);
+    // A manager sees what it started and what it takes for the main process; of what else there is, most ends well, and often.
+    let is_started =
+        || facts.target.parent().map_or(facts.target.ppid == Some(1), Process::is_service_manager);
+    let is_seen = is_main || is_started();
     // What nobody brought about, only its own words explain.
     match judge(facts, Show::Cmdline).cause {
         Cause::Crash => Need::Now,
@@ -78,14 +81,19 @@ mod tests {
     #[test]
     fn only_what_the_manager_started_is_asked_about() {
         let worker = Process { pid: 77, name: "gw".to_owned(), ..Process::default() };
-        assert_eq!(need(&exited(systemd()), &place(), true), Need::Now);
-        assert_eq!(need(&exited(worker.clone()), &place(), true), Need::Nothing);
-        assert_eq!(need(&exited(systemd()), &place(), false), Need::Nothing, "a command of one's own");
+        assert_eq!(need(&exited(systemd()), &place(), true, false), Need::Now);
+        assert_eq!(need(&exited(worker.clone()), &place(), true, false), Need::Nothing);
+        assert_eq!(
+            need(&exited(worker.clone()), &place(), true, true),
+            Need::Now,
+            "a daemon in the background"
+        );
+        assert_eq!(need(&exited(systemd()), &place(), false, false), Need::Nothing, "a command of one's own");
         let mut killed = samples::pkill().facts;
         killed.target.ancestors = vec![systemd()];
-        assert_eq!(need(&killed, &place(), true), Need::Later);
+        assert_eq!(need(&killed, &place(), true, false), Need::Later);
         killed.target.ancestors = vec![worker];
-        assert_eq!(need(&killed, &place(), true), Need::Nothing);
+        assert_eq!(need(&killed, &place(), true, false), Need::Nothing);
     }
 
     #[test]
@@ -94,8 +102,8 @@ mod tests {
         for signal in &mut facts.signals {
             signal.sender = Some(systemd());
         }
-        assert_eq!(need(&facts, &place(), false), Need::Now);
+        assert_eq!(need(&facts, &place(), false, false), Need::Now);
         facts.outcome.kind = OutcomeKind::Survived;
-        assert_eq!(need(&facts, &place(), true), Need::Nothing);
+        assert_eq!(need(&facts, &place(), true, false), Need::Nothing);
     }
 }
