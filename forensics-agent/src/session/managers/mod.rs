@@ -48,7 +48,7 @@ pub(super) struct Managers {
     pending: HashSet<String>,
     /// Runs of the units of incidents that wait to learn which process is the main one.
     deciding: HashMap<String, (Arc<Came>, bool)>,
-    /// Runs of the units of incidents that were asked about.
+    /// Runs of the units of incidents that are to be told.
     told: HashMap<String, Arc<Came>>,
     /// Answers, by incident.
     said: HashMap<String, Said>,
@@ -117,9 +117,13 @@ impl Managers {
 
     /// The same of one that was waited for; true when nothing was to be decided.
     pub(super) fn was_meant(&mut self, facts: &Facts) -> bool {
-        self.deciding
-            .remove(&facts.id)
-            .is_none_or(|(came, otherwise)| came.is_main(&facts.target).unwrap_or(otherwise))
+        let decided = self.deciding.remove(&facts.id);
+        let is_meant =
+            decided.is_none_or(|(came, otherwise)| came.is_main(&facts.target).unwrap_or(otherwise));
+        if !is_meant {
+            self.told.remove(&facts.id);
+        }
+        is_meant
     }
 
     /// A target has come, with this `INVOCATION_ID`: its unit is looked at, once for each run of it. One that an `earlier` agent
@@ -177,17 +181,21 @@ impl Managers {
 
     /// Asks about an end, when the manager must speak before it can be told.
     pub(super) fn ask(&mut self, facts: &mut Facts) {
-        let place = place_of(&facts.target).map(|(_, place)| place);
-        let is_main = self.is_main(&facts.target);
-        let Some(place) = place.filter(|place| need(facts, place, self.follows, is_main) == Need::Now) else {
+        let Some((_, place)) = place_of(&facts.target) else { return };
+        let need = need(facts, &place, self.follows, self.is_main(&facts.target));
+        if need == Need::Nothing {
             return;
-        };
+        }
+        // By the time that it is told, its target may be forgotten.
+        let came = self.of(facts.target.pid);
+        self.told.insert(facts.id.clone(), Arc::clone(&came));
+        if need != Need::Now {
+            return;
+        }
         if self.tasks.len() >= MAX_QUESTIONS {
             facts.missing.push(missing("manager", "too many ends at once to ask about each"));
             return;
         }
-        let came = self.of(facts.target.pid);
-        self.told.insert(facts.id.clone(), Arc::clone(&came));
         let question = Question::new(facts, place, came, Arc::clone(&self.looks));
         self.pending.insert(facts.id.clone());
         let id = facts.id.clone();
