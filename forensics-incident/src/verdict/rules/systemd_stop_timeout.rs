@@ -31,7 +31,9 @@ pub(super) fn systemd_stop_timeout(case: &Case<'_>) -> Option<Verdict> {
     // What the manager was told since it began, or what extended the time, is not known: then only that it was up.
     let (first, limit) = waited.map_or((word.first, None), |(first, limit)| (first, Some(limit)));
     let had_s = word.signal.ts - first.ts;
-    let journal_tells = word.own().any(|message| (message.ts - word.signal.ts).abs() <= MOMENT_S);
+    // What was logged when the unit was started, or the stop began, says nothing of how that went on.
+    let since = (word.signal.ts - MOMENT_S).max(word.signal.ts - had_s / 2.0);
+    let journal_tells = word.own().any(|message| (since..=word.signal.ts + MOMENT_S).contains(&message.ts));
     let by_time = fits && !journal_tells && word.result().is_none_or(|result| result == "timeout");
     if reason.is_none() && !by_time {
         return None;
@@ -303,6 +305,18 @@ mod tests {
             judge(&facts, Show::Cmdline).cause,
             Cause::SystemdStopTimeout,
             "the manager says otherwise"
+        );
+    }
+
+    #[test]
+    fn what_the_journal_said_before_tells_nothing() {
+        let facts = stopped(both(), vec![said(98.6, "Started nginx.service.")]);
+        assert_eq!(judge(&facts, Show::Cmdline).cause, Cause::SystemdStopTimeout);
+        let facts = stopped(both(), vec![said(99.9, "Killing process 7 (x) with signal SIGKILL.")]);
+        assert_ne!(
+            judge(&facts, Show::Cmdline).cause,
+            Cause::SystemdStopTimeout,
+            "it tells, and not of a timeout"
         );
     }
 
