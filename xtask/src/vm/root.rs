@@ -43,6 +43,8 @@ const PACKAGES: [&str; 28] = [
 ];
 /// What tests of containers need besides: a third of the disk, and a minute more to make.
 const CONTAINERS: [&str; 6] = ["containerd", "crun", "docker.io", "iptables", "podman", "runc"];
+/// The client of Docker, from Debian 13 on; before, it is in docker.io.
+const DOCKER_CLIENT: &str = "docker-cli";
 /// What the benchmarks compare with. Most of it is the compiler of BCC.
 const PEERS: [&str; 3] = ["auditd", "bpfcc-tools", "libbpf-tools"];
 /// What only people need.
@@ -77,7 +79,7 @@ impl Root {
     /// The disk of a release, made unless it is there from before.
     pub(super) fn image(self, release: &str) -> Result<PathBuf> {
         let directory = directory()?;
-        let packages = self.packages();
+        let packages = self.packages(release);
         let kind = match self {
             Self::Plain => "plain",
             Self::Containers => "containers",
@@ -98,13 +100,14 @@ impl Root {
         Ok(image)
     }
 
-    fn packages(self) -> Vec<&'static str> {
+    fn packages(self, release: &str) -> Vec<&'static str> {
         let more: &[&str] = match self {
             Self::Plain => &[],
             Self::Containers => &CONTAINERS,
             Self::Peers => &PEERS,
         };
-        PACKAGES.iter().chain(more).copied().collect()
+        let client = (self == Self::Containers && release != "bookworm").then_some(DOCKER_CLIENT);
+        PACKAGES.iter().chain(more).copied().chain(client).collect()
     }
 }
 
