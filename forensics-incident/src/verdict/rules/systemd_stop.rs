@@ -9,10 +9,11 @@ use super::super::word::{MOMENT_S, quoted};
 /// Its manager stopped, restarted or signalled it, or had a command of its unit do so (`ExecStop=`), since somebody asked for
 /// that.
 ///
-/// Evidence: the manager's signal or that of a command that began after the request, and before it a request to that manager about the target's unit, about what holds it, or
-/// about everything. One that was seen makes it certain when the signal followed promptly and nobody could refuse it; a command
-/// that must have made one, or a request that polkit judges, likely. Who asked is to blame, or who scheduled what asked. Must not match requests to another manager, about another unit,
-/// for another signal, or from before the target was there.
+/// Evidence: the manager's signal, or that of a command that began after the request, and before it a request to that manager
+/// about the target's unit, about what holds it, or about everything. One that was seen makes it certain when the signal followed
+/// promptly and nobody could refuse it; a command that must have made one, or a request that polkit judges, likely. Who asked is
+/// to blame, or who scheduled what asked. Must not match requests to another manager, about another unit, for another signal, or
+/// from before the target was there.
 pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     let signal = case.decisive.filter(|signal| signal.mechanism.is_user_sent())?;
     let sender = signal.sender.as_ref()?;
@@ -36,8 +37,9 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     verdict.evidence.extend(evidence::of_sender(case, asked.asker()));
     verdict.ruled_out = evidence::ruled_out(signal, true);
     if !by_itself {
-        // Only the manager's word tells it from a child of the service that does as it likes.
-        let began = stopping(case, asked.request, signal);
+        // Only the manager's word tells it from a child of the service that does as it likes, and after a restart even the new
+        // service's own looks like that.
+        let began = stopping(case, asked.request, signal).filter(|_| asked.request.act() == Act::Stop);
         verdict.confidence =
             verdict.confidence.min(began.map_or(Confidence::Likely, |_| Confidence::Certain));
         verdict.evidence.extend(began.map(|message| quoted(message, signal)));
