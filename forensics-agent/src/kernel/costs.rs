@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::time::Duration;
 
-use aya::programs::Program;
+use aya::{Ebpf, programs::Program};
 use forensics_common::Config;
 
 use super::{
@@ -42,11 +42,15 @@ impl Kernel {
             Programs::Adopted(adopted) => return adopted.recursion_misses(),
         };
         // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
-        ebpf.programs()
-            .filter(|(name, _)| !RequestHook::is_program(name))
-            .filter_map(|(_, program)| program.fd().ok())
-            .map(recursion_misses)
-            .sum()
+        misses(ebpf, |name| !RequestHook::is_program(name))
+    }
+
+    /// Whether the kernel may have skipped a run of a program that sees requests, and a request with it.
+    pub fn may_miss_requests(&self) -> bool {
+        match &self.programs {
+            Programs::Own(ebpf) => misses(ebpf, RequestHook::is_program) > 0,
+            Programs::Adopted(adopted) => adopted.recursion_misses() > 0,
+        }
     }
 
     /// What each program cost that this agent loaded.
@@ -64,6 +68,12 @@ impl Kernel {
         };
         ebpf.programs().filter_map(loaded).collect()
     }
+}
+
+/// What the kernel says of the programs that are loaded and have such names.
+fn misses(ebpf: &Ebpf, wanted: impl Fn(&str) -> bool) -> u64 {
+    let programs = ebpf.programs().filter(|(name, _)| wanted(name));
+    programs.filter_map(|(_, program)| program.fd().ok()).map(recursion_misses).sum()
 }
 
 /// What the kernel says of one program, 0 where it says nothing.

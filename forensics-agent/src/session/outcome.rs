@@ -123,7 +123,8 @@ impl<W: Write> Session<W> {
 
     fn add_requests(&mut self, facts: &mut Facts) {
         let dropped = self.ring.requests_beyond_rate();
-        self.requests.complete(facts, dropped, &mut self.enricher.processes);
+        let skips = || self.kernel.may_miss_requests();
+        self.requests.complete(facts, dropped, skips, &mut self.enricher.processes);
     }
 
     /// Judges what happened, and reports it.

@@ -272,8 +272,15 @@ impl Requests {
         concerning.collect()
     }
 
-    /// Adds to an incident what may have led to it. Done again later, it adds what was recorded late.
-    pub(super) fn complete(&mut self, facts: &mut Facts, dropped: u64, processes: &mut Processes) {
+    /// Adds to an incident what may have led to it. Done again later, it adds what was recorded late. `skips` tells whether the
+    /// kernel has skipped runs of programs, so that a request may have gone unseen.
+    pub(super) fn complete(
+        &mut self,
+        facts: &mut Facts,
+        dropped: u64,
+        skips: impl FnOnce() -> bool,
+        processes: &mut Processes,
+    ) {
         if self.mode == Mode::Off {
             return;
         }
@@ -285,7 +292,8 @@ impl Requests {
         self.noted.remove(&facts.target.pid);
         let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
         if !requests.iter().any(|request| explains(request, request.concerns)) {
-            let before = self.hook.map_or(u64::MAX, |_| self.since_ns);
+            let sees_all = self.hook.is_some() && !skips();
+            let before = if sees_all { self.since_ns } else { u64::MAX };
             let ordered: Vec<Request> = infer::orders(facts, processes, before)
                 .into_iter()
                 .map(|ordered| Request {
