@@ -166,7 +166,8 @@ fn is_doubtful(case: &Case<'_>, word: Option<&Word<'_>>, request: &Request) -> O
     let is_put_off = is_shutdown && request.recipient == Recipient::Logind;
     match job(case, word, request) {
         Job::Told => Some(is_put_off || job::is_about_marked(request)),
-        Job::Unknown => Some(is_put_off || job::may_reload(request)),
+        // As likely as not it only reloaded the unit.
+        Job::Unknown => (!job::may_reload(request)).then_some(is_put_off),
         Job::Doubtful => (!job::is_about_marked(request)).then_some(true),
         Job::Denied => None,
     }

@@ -69,11 +69,11 @@ fn a_request_without_a_job_stopped_nothing() {
         ("StopUnit", vec![started()], Some(Certain)),
         ("StopUnit", Vec::new(), Some(Certain)),
         ("ReloadOrRestartUnit", vec![stopping(99.99)], Some(Certain)),
-        ("ReloadOrRestartUnit", Vec::new(), Some(Likely)),
+        ("ReloadOrRestartUnit", Vec::new(), None),
         ("ReloadOrRestartUnit", vec![reload(), crashed()], None),
         ("ReloadOrRestartUnit", vec![reload(), crashed(), of_job(101.0, "restart", "Stopped nginx.")], None),
         ("EnqueueMarkedJobs", vec![stopping(99.99)], Some(Likely)),
-        ("EnqueueMarkedJobs", Vec::new(), Some(Likely)),
+        ("EnqueueMarkedJobs", Vec::new(), None),
         ("EnqueueMarkedJobs", vec![crashed()], None),
     ] {
         assert_eq!(sure(verb, messages.clone()), expected, "{verb} {messages:?}");
