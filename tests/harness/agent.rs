@@ -97,7 +97,7 @@ impl Agent {
     pub fn explained_incident_of(&mut self, pid: u32) -> Result<Record> {
         let first = self.incident_of(pid)?;
         let is_word =
-            |missing: &Value| missing["field"] == "manager" || missing["field"] == "manager.messages";
+            |missing: &Value| missing["field"].as_str().is_some_and(|field| field.starts_with("manager"));
         let is_owed = first.list("missing")?.iter().any(is_word);
         if !is_owed {
             return Ok(first);
