@@ -6,12 +6,13 @@
 mod came;
 mod need;
 mod question;
+mod said;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use forensics_incident::model::{Facts, LogLine, ManagerFacts, Missing, Process};
+use forensics_incident::model::{Facts, Process};
 use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,6 +25,7 @@ use crate::host::systemd::{
 use came::Came;
 use need::{Need, need};
 use question::Question;
+use said::{Said, missing};
 
 /// Questions that are under way at most.
 const MAX_QUESTIONS: usize = 128;
@@ -57,18 +59,6 @@ pub(super) struct Managers {
     /// Incidents that were told, and of which more is to come.
     followed: VecDeque<Facts>,
     settled: Vec<(Facts, Vec<u32>)>,
-}
-
-/// What is known of an end by its manager's word.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Said {
-    manager: Option<ManagerFacts>,
-    log: Vec<LogLine>,
-    /// The journal did not tell in time all that the manager or the unit logged.
-    is_late: bool,
-    missing: Vec<Missing>,
-    /// What was still in the cgroup when the unit was down, by pid.
-    residual: Vec<u32>,
 }
 
 /// What a task brought.
@@ -276,31 +266,6 @@ impl Managers {
     }
 }
 
-impl Said {
-    fn add_to(&self, facts: &mut Facts) {
-        let Self { manager, log, is_late: _, missing, residual: _ } = self;
-        // What was missing before may be there now.
-        if let Some(manager) = manager {
-            // A shutdown that came afterwards did not end it.
-            let shutdown = facts.manager.take().map_or(manager.shutdown.clone(), |first| first.shutdown);
-            facts.manager = Some(ManagerFacts { shutdown, ..manager.clone() });
-            facts.missing.retain(|one| one.field.split('.').next() != Some("manager"));
-        }
-        if !log.is_empty() {
-            facts.unit_log.clone_from(log);
-            facts.missing.retain(|one| one.field != "unit_log");
-        }
-        for missing in missing {
-            if !facts.missing.contains(missing) {
-                facts.missing.push(missing.clone());
-            }
-        }
-        if unit_result::is_settled(facts) {
-            facts.unit_result = unit_result::of(facts);
-        }
-    }
-}
-
 /// Tells runs of a service what its manager says of it, anew as long as it is starting: which process is the main one may not be
 /// settled yet.
 async fn tell(place: &UnitPath, runs: &[Arc<Came>]) {
@@ -325,30 +290,4 @@ fn place_of(process: &Process) -> Option<(&str, UnitPath)> {
     let place = unit_of_path(path)?;
     let is_stopped = place.is_service() || place.unit.ends_with(".scope");
     (is_stopped && place.unit != "init.scope").then_some((path, place))
-}
-
-fn missing(field: &str, why: &str) -> Missing {
-    Missing { field: field.to_owned(), why: why.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::samples;
-
-    #[test]
-    fn a_shutdown_that_came_afterwards_is_no_news() {
-        let said = |shutdown: Option<&str>| Said {
-            manager: Some(ManagerFacts { shutdown: shutdown.map(str::to_owned), ..ManagerFacts::default() }),
-            ..Said::default()
-        };
-        let told = |first: Option<&str>, later: Option<&str>| {
-            let mut facts = Facts { manager: None, ..samples::pkill().facts };
-            said(first).add_to(&mut facts);
-            said(later).add_to(&mut facts);
-            facts.manager.and_then(|manager| manager.shutdown)
-        };
-        assert_eq!(told(None, Some("reboot.target")), None);
-        assert_eq!(told(Some("reboot.target"), None).as_deref(), Some("reboot.target"));
-    }
 }

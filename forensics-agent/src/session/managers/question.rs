@@ -10,7 +10,11 @@ use forensics_incident::unit_result;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Said, came::Came, missing, need::is_of_manager};
+use super::{
+    came::Came,
+    need::is_of_manager,
+    said::{Said, missing},
+};
 use crate::host::{
     cgroup, clock,
     journal::{self, Ended, JournalError},
