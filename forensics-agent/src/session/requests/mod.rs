@@ -4,6 +4,8 @@ mod dropped;
 mod infer;
 mod names;
 mod origins;
+#[cfg(test)]
+mod sample;
 mod scheduled;
 
 use std::collections::{HashMap, VecDeque};

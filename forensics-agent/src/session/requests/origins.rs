@@ -68,47 +68,31 @@ impl Origins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples;
+    use crate::session::requests::sample::by_root;
 
-    fn request(boot_ns: u64, verb: &str, object: &str) -> Arc<Request> {
-        let process = Process { uid: Some(0), ..samples::pkill().facts.target };
-        Arc::new(Request {
-            ts: 0.0,
-            boot_ns,
-            process,
-            recipient: Recipient::Systemd,
-            of_user: None,
-            via: None,
-            manager: None,
-            verb: verb.to_owned(),
-            object: Some(object.to_owned()),
-            mode: None,
-            signal_num: None,
-            due: None,
-            seen: true,
-            late: false,
-            concerns: Concern::Elsewhere,
-        })
+    fn request(at: f64, verb: &str, object: &str) -> Arc<Request> {
+        Arc::new(by_root(at, Recipient::Systemd, verb, Some(object)))
     }
 
     fn asked_from(unit: &str) -> Request {
-        let mut request = Request::clone(&request(9, "StopUnit", "gw.service"));
-        request.process = Process { start_boot_ns: 8, unit: Some(unit.to_owned()), ..Process::default() };
+        let mut request = by_root(9.0, Recipient::Systemd, "StopUnit", Some("gw.service"));
+        request.process =
+            Process { start_boot_ns: 8_000_000_000, unit: Some(unit.to_owned()), ..request.process };
         request
     }
 
     #[test]
     fn only_units_that_are_there_have_makers() {
         let mut origins = Origins::default();
-        origins.take(request(1, "StartTransientUnit", "backup.timer"));
-        origins.take(request(2, "StartTransientUnit", "session-5.scope"));
+        origins.take(request(1.0, "StartTransientUnit", "backup.timer"));
+        origins.take(request(2.0, "StartTransientUnit", "session-5.scope"));
         assert!(origins.behind(&[asked_from("session-5.scope")]).is_empty());
         assert_eq!(origins.behind(&[asked_from("backup.service")]).len(), 1);
-        origins.stop(&request(3, "StopUnit", "other.timer"));
+        origins.stop(&request(3.0, "StopUnit", "other.timer"));
         assert_eq!(origins.behind(&[asked_from("backup.service")]).len(), 1);
-        origins.stop(&request(4, "StopUnit", "backup.timer"));
+        origins.stop(&request(4.0, "StopUnit", "backup.timer"));
         assert!(origins.behind(&[asked_from("backup.service")]).is_empty());
-        origins.take(request(9, "StartTransientUnit", "backup.timer"));
+        origins.take(request(9.0, "StartTransientUnit", "backup.timer"));
         assert!(origins.behind(&[asked_from("backup.service")]).is_empty(), "it came later");
     }
 }

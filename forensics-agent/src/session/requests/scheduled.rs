@@ -56,34 +56,14 @@ fn is_cancel(request: &Request) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forensics_incident::model::Process;
-
-    fn of(act: &str, ts: f64, due: Option<f64>) -> Request {
-        let recipient = if due.is_some() { Recipient::Logind } else { Recipient::Systemd };
-        Request {
-            ts,
-            boot_ns: 1,
-            process: Process { uid: Some(0), ..Process::default() },
-            recipient,
-            of_user: None,
-            via: None,
-            manager: None,
-            verb: act.to_owned(),
-            object: None,
-            mode: None,
-            signal_num: None,
-            due,
-            seen: true,
-            late: false,
-            concerns: Concern::Everything,
-        }
-    }
+    use crate::session::requests::sample::by_root;
 
     #[test]
     fn one_that_somebody_delays_comes_late() {
         let mut scheduled = Scheduled::default();
-        scheduled.take(Arc::new(of("ScheduleShutdown", 10.0, Some(1000.0))));
-        let behind = |ts: f64| scheduled.behind(&[of("Reboot", ts, None)]).len();
+        let schedule = by_root(10.0, Recipient::Logind, "ScheduleShutdown", None);
+        scheduled.take(Arc::new(Request { due: Some(1000.0), ..schedule }));
+        let behind = |ts: f64| scheduled.behind(&[by_root(ts, Recipient::Systemd, "Reboot", None)]).len();
         assert_eq!([930.0, 1000.1, 1290.0, 1310.0].map(behind), [0, 1, 1, 0]);
     }
 }
