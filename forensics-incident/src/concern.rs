@@ -6,14 +6,12 @@ use crate::model::{Act, Concern, Process, Recipient, Request};
 /// names of the target's unit or container.
 pub fn concern(request: &Request, target: &Process, sender: &Process, names: &[String]) -> Option<Concern> {
     match request.recipient {
-        Recipient::Systemd | Recipient::Logind => {
-            let manager = manager_of(sender, target)?;
-            if is_of(request, manager) {
-                return of_manager(request, target, manager, names);
+        Recipient::Systemd | Recipient::Logind => match addressee(request, target, sender)? {
+            Addressee::Own(manager) => of_manager(request, target, manager, names),
+            Addressee::Above(manager) => {
+                of_manager(request, target, manager, names).filter(|concern| *concern != Concern::Elsewhere)
             }
-            let outer = outer_of(manager).filter(|outer| is_of(request, outer))?;
-            of_manager(request, target, outer, names).filter(|concern| *concern != Concern::Elsewhere)
-        }
+        },
         Recipient::Docker | Recipient::Podman => of_engine(request, target, names),
     }
 }
@@ -30,9 +28,27 @@ pub(crate) fn manager_of<'a>(sender: &'a Process, target: &Process) -> Option<&'
     (is_of_unit && !commands(sender).any(|process| process.is(target))).then_some(manager)
 }
 
-/// The manager that manages a manager, as that of the system those of users: what it ends, they end first.
-pub(crate) fn outer_of(manager: &Process) -> Option<&Process> {
-    manager.ancestors.iter().find(|ancestor| ancestor.is_service_manager())
+/// Who was asked, of those for whom a signal may have been sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Addressee<'a> {
+    /// The manager that sent it, or had a command send it.
+    Own(&'a Process),
+    /// The manager that manages that one, as the system's those of users: what it ends, they end first.
+    Above(&'a Process),
+}
+
+/// The manager that a request went to, when `sender` may have signalled `target` for it.
+pub(crate) fn addressee<'a>(
+    request: &Request,
+    target: &Process,
+    sender: &'a Process,
+) -> Option<Addressee<'a>> {
+    let manager = manager_of(sender, target)?;
+    if is_of(request, manager) {
+        return Some(Addressee::Own(manager));
+    }
+    let above = manager.ancestors.iter().find(|ancestor| ancestor.is_service_manager());
+    above.filter(|above| is_of(request, above)).map(Addressee::Above)
 }
 
 /// A sender that acts for a manager, and what it descends from below that.
@@ -41,7 +57,7 @@ pub(crate) fn commands(sender: &Process) -> impl Iterator<Item = &Process> {
 }
 
 /// True when the request went to this manager, as far as that is known.
-pub(crate) fn is_of(request: &Request, manager: &Process) -> bool {
+fn is_of(request: &Request, manager: &Process) -> bool {
     match request.manager {
         Some(pid) => pid == manager.pid,
         None => request.of_user == user_of(manager),

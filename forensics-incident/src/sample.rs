@@ -48,6 +48,12 @@ pub(crate) fn systemd() -> Process {
     systemd
 }
 
+/// systemd-logind, which PID 1 does as it asks.
+pub(crate) fn logind() -> Process {
+    let exe = "/usr/lib/systemd/systemd-logind";
+    Process { exe: Some(exe.to_owned()), uid: Some(0), ..process(300, exe) }
+}
+
 /// A delivered signal at `at` seconds since boot.
 pub(crate) fn signal(at: f64, number: u32, mechanism: Mechanism, sender: Option<Process>) -> Signal {
     let target_pid = 812;

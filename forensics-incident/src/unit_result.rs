@@ -6,6 +6,8 @@ use crate::model::{Facts, ManagerFacts, ManagerMessage, UnitResult, UnitState};
 pub(crate) mod message_ids {
     /// A job has started a unit.
     pub(crate) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
+    /// A job begins to stop a unit.
+    pub(crate) const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
     /// A unit has ended well.
     pub(crate) const SUCCESS: &str = "7ad2d189f7e94e70a38c781354912448";
     /// A unit has failed, `UNIT_RESULT` says how.

@@ -1,6 +1,6 @@
-//! What systemd-logind logged about a shutdown.
+//! What systemd-logind was asked for and logged about a shutdown.
 
-use crate::model::{ManagerFacts, ManagerMessage};
+use crate::model::{Act, ManagerFacts, ManagerMessage, Recipient, Request};
 
 /// It begins a shutdown (`systemd/sd-messages.h`).
 pub(super) const SHUTDOWN: &str = "98268866d1d54a499c4e98921d93bc40";
@@ -15,6 +15,11 @@ pub(super) const KEYS: [&str; 4] = [
 pub(super) const KEY_S: f64 = 10.0;
 /// How long somebody may delay it, seconds: as long as `InhibitDelayMaxSec=` says, which is 5 s where nobody has set it.
 pub(super) const DELAY_S: f64 = 300.0;
+
+/// True for a request to it to shut down, at once or later.
+pub(super) fn is_for_shutdown(request: &Request) -> bool {
+    request.recipient == Recipient::Logind && matches!(request.act(), Act::Shutdown | Act::Schedule)
+}
 
 /// Its messages that a shutdown begins, oldest first.
 pub(super) fn shutdowns(manager: &ManagerFacts) -> impl DoubleEndedIterator<Item = &ManagerMessage> {
@@ -34,4 +39,21 @@ fn of_logind<'a>(
         message.identifier == "systemd-logind"
             && message.message_id.as_deref().is_some_and(|id| ids.contains(&id))
     })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::model::ManagerMessage;
+    use crate::sample::BOOT;
+
+    /// What it logs at `at` seconds since boot.
+    pub(in crate::verdict) fn logged(at: f64, id: &str, text: &str) -> ManagerMessage {
+        ManagerMessage {
+            ts: BOOT + at,
+            identifier: "systemd-logind".to_owned(),
+            text: text.to_owned(),
+            message_id: Some(id.to_owned()),
+            ..ManagerMessage::default()
+        }
+    }
 }

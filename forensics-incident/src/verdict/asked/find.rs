@@ -1,6 +1,6 @@
 //! Finds the request that the sender of a signal carried out.
 
-use crate::concern::{commands, is_of, manager_of, outer_of};
+use crate::concern::{Addressee, addressee, commands};
 use crate::model::{Act, Concern, Process, Recipient, Request, Signal};
 use crate::signals::{SIGABRT, SIGHUP};
 use crate::transient::is_maker;
@@ -9,7 +9,7 @@ use super::super::actors::is_login_manager;
 use super::super::case::Case;
 use super::super::word::Word;
 use super::job::{self, Job, job};
-use super::logind::asked_logind;
+use super::through_logind::asked_logind;
 use super::{Asked, PROMPT_S};
 
 /// How long a job may have waited before its first signal, seconds.
@@ -37,24 +37,19 @@ struct Candidate<'a> {
 /// here.
 pub(in crate::verdict) fn asked<'a>(case: &Case<'a>, signal: &'a Signal) -> Option<Asked<'a>> {
     let sender = signal.sender.as_ref()?;
-    let manager = manager_of(sender, case.target());
-    let outer = manager.and_then(outer_of);
-    let is_of_outer = |request: &Request| {
-        let is_other = manager.is_none_or(|manager| !is_of(request, manager));
-        is_other && is_of_job(request.act()) && outer.is_some_and(|outer| is_of(request, outer))
-    };
     let word = Word::at(case, signal);
     let requests = case.facts.requests.iter().filter(|request| {
         let of_it = matches!(request.concerns, Concern::Target | Concern::Above | Concern::Everything);
         let by_manager = matches!(request.recipient, Recipient::Systemd | Recipient::Logind);
-        let by_it = || manager.is_some_and(|manager| is_of(request, manager)) && began_for(sender, request);
-        of_it && (!by_manager || by_it() || is_of_outer(request))
+        let for_it = || match addressee(request, case.target(), sender) {
+            Some(Addressee::Own(_)) => began_for(sender, request),
+            Some(Addressee::Above(_)) => is_of_job(request.act()),
+            None => false,
+        };
+        of_it && (!by_manager || for_it())
     });
-    let found = requests.filter_map(|request| explains(case, word.as_ref(), request, signal));
-    // That the inner manager acted for the outer one is not seen.
-    let mut found: Vec<Candidate<'_>> = found
-        .map(|one| Candidate { is_doubtful: one.is_doubtful || is_of_outer(one.request), ..one })
-        .collect();
+    let mut found: Vec<Candidate<'_>> =
+        requests.filter_map(|request| explains(case, word.as_ref(), request, signal)).collect();
     if let Some(since_ns) = end_of_all(word.as_ref(), &found) {
         found.retain(|one| one.request.boot_ns <= since_ns || !is_of_unit(one.request));
     }
@@ -109,7 +104,8 @@ fn is_of_job(act: Act) -> bool {
     matches!(act, Act::Stop | Act::Restart | Act::Isolate | Act::Shutdown)
 }
 
-fn slack_s(request: &Request) -> f64 {
+/// By how much a request may seem to have come after what came of it, seconds.
+pub(super) fn slack_s(request: &Request) -> f64 {
     if request.late { LATE_S } else { 0.0 }
 }
 
@@ -145,7 +141,10 @@ fn explains<'a>(
     if !fits || first > PATIENCE_S {
         return None;
     }
-    let is_doubtful = is_doubtful(case, word, request)?;
+    // That a manager acted for the one above it is not seen.
+    let addressee = signal.sender.as_ref().and_then(|sender| addressee(request, case.target(), sender));
+    let is_for_above = matches!(addressee, Some(Addressee::Above(_)));
+    let is_doubtful = is_doubtful(case, word, request)? || is_for_above;
     Some(Candidate { request, after_s: first.max(0.0), is_doubtful })
 }
 

@@ -1,14 +1,12 @@
 //! Whether a job of the manager came of a request: not every request has one, and not every job stops the unit.
 
-use crate::model::{Act, Concern, ManagerMessage, Recipient, Request};
-use crate::unit_result::message_ids::SUCCESS;
+use crate::model::{Act, Concern, ManagerMessage, Recipient, Request, Signal};
+use crate::unit_result::message_ids::{STOPPING, SUCCESS};
 
 use super::super::case::Case;
 use super::super::logind::shutdowns;
 use super::super::word::{MOMENT_S, Word};
 
-/// A job of the manager begins to stop a unit (`systemd/sd-messages.h`).
-const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
 /// A record holds so many messages about the unit, those in the middle are left out.
 const MAX_OWN: usize = 16;
 /// How long before the first signal the journal is read, seconds, somewhat less than that.
@@ -58,6 +56,19 @@ pub(super) fn job(case: &Case<'_>, word: Option<&Word<'_>>, request: &Request) -
         message.job_type.is_some() || message.message_id.as_deref() == Some(SUCCESS)
     };
     if word.about().any(is_info) && !since().any(stops) { Job::Denied } else { Job::Doubtful }
+}
+
+/// The manager's word about a job that stops the unit, between a request and the signal of somebody who acts for the manager.
+pub(in crate::verdict) fn told_before<'a>(
+    case: &Case<'a>,
+    request: &Request,
+    signal: &Signal,
+) -> Option<&'a ManagerMessage> {
+    let manager = case.facts.manager.as_ref()?;
+    let between = request.ts - MOMENT_S..=signal.ts;
+    let mut own =
+        manager.messages.iter().filter(|message| message.unit.as_deref() == Some(manager.unit.as_str()));
+    own.find(|message| stops(message) && between.contains(&message.ts))
 }
 
 /// When the job began that stopped the unit, Unix seconds.

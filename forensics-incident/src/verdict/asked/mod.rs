@@ -2,9 +2,9 @@
 
 mod find;
 mod job;
-mod logind;
 #[cfg(test)]
 mod tests;
+mod through_logind;
 
 use crate::model::{
     Act, Cause, Concern, Confidence, Instigator, Intent, Link, Process, Recipient, Request, Signal, Verdict,
@@ -15,8 +15,10 @@ use super::actors::is_login_manager;
 use super::case::{Case, verdict};
 use super::evidence;
 use super::lineage::{behind, chain, link, run_from};
+use super::logind::is_for_shutdown;
 
 pub(super) use find::asked;
+pub(super) use job::told_before;
 
 /// A signal this soon after a request is its doing, seconds.
 pub(super) const PROMPT_S: f64 = 10.0;
@@ -175,13 +177,10 @@ impl<'a> Asked<'a> {
                 request.recipient.name()
             ));
         }
-        let is_to_logind = |request: &Request| {
-            request.recipient == Recipient::Logind && matches!(request.act(), Act::Shutdown | Act::Schedule)
-        };
         if self.before.is_none()
             && is_login_manager(&self.request.process)
             && self.request.act() == Act::Shutdown
-            && !case.facts.requests.iter().any(is_to_logind)
+            && !case.facts.requests.iter().any(is_for_shutdown)
         {
             said.push(
                 "Nobody was seen to ask systemd-logind: it shuts down for a key, for IdleAction=, and at a time that was set before."

@@ -1,16 +1,16 @@
 //! Requests that led to nothing, or to something else than the signal.
 
 use crate::model::{
-    Cause, Concern, Confidence, Facts, ManagerMessage, Process, Recipient, Request, Signal, Verdict,
+    Cause, Concern, Confidence, Facts, Intent, ManagerMessage, Process, Recipient, Request, Signal, Verdict,
 };
-use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
+use crate::sample::{BOOT, kill, killed, logind, nginx, process, request, systemd};
 use crate::signals::{SIGKILL, SIGTERM};
+use crate::unit_result::message_ids::STOPPING;
 
+use super::super::logind::tests::logged;
 use super::super::logind::{KEYS, SHUTDOWN};
 use super::super::word::tests::{said, with_word};
 use super::super::{Show, judge};
-
-const STOPPING: &str = "de5b426a63be47a7b6ac3eaac82e2f6f";
 
 fn root(pid: u32, cmdline: &str) -> Process {
     Process { uid: Some(0), ..process(pid, cmdline) }
@@ -127,11 +127,6 @@ fn the_first_of_two_stops_counts_once_it_has_begun() {
     assert_eq!(verdict.confidence, Confidence::Likely, "as far as the clocks agree");
 }
 
-fn logind() -> Process {
-    let exe = Some("/usr/lib/systemd/systemd-logind".to_owned());
-    Process { exe, ..root(300, "/usr/lib/systemd/systemd-logind") }
-}
-
 fn to_logind(at: f64, asker: Process, verb: &str) -> Request {
     let concerns = Concern::Everything;
     Request { recipient: Recipient::Logind, concerns, ..request(at, asker, verb, "", "") }
@@ -144,18 +139,8 @@ fn at_last(at: f64) -> Request {
     Request { concerns, ..start }
 }
 
-fn of_logind(at: f64, id: &str, text: &str) -> ManagerMessage {
-    ManagerMessage {
-        ts: BOOT + at,
-        identifier: "systemd-logind".to_owned(),
-        text: text.to_owned(),
-        message_id: Some(id.to_owned()),
-        ..ManagerMessage::default()
-    }
-}
-
 fn began(at: f64) -> ManagerMessage {
-    of_logind(at, SHUTDOWN, "System is rebooting.")
+    logged(at, SHUTDOWN, "System is rebooting.")
 }
 
 #[test]
@@ -195,7 +180,7 @@ fn a_shutdown_that_did_not_come() {
 fn who_was_refused_by_logind_hides_no_key() {
     let user = || Process { uid: Some(1000), ..process(78, "reboot") };
     let refused = || to_logind(97.0, user(), "Reboot");
-    let key = of_logind(98.9, KEYS[0], "Power key pressed short.");
+    let key = logged(98.9, KEYS[0], "Power key pressed short.");
     let verdict = judged(vec![refused(), at_last(99.01)], vec![key.clone(), began(99.0)]);
     assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
     assert!(verdict.summary.contains("`Power key pressed short.`"), "{}", verdict.summary);
@@ -250,4 +235,62 @@ fn a_shutdown_that_somebody_delays() {
     assert_eq!(asked(vec![session]).culprit, None);
     let long_ago = Request { ts: BOOT - 300.0, ..to_logind(10.0, root(76, "reboot"), "Reboot") };
     assert_eq!(asked(vec![long_ago]).culprit, None);
+}
+
+#[test]
+fn a_shutdown_is_of_whom_logind_let_schedule_it() {
+    let scheduled = |at: f64, process: Process, due: f64| Request {
+        recipient: Recipient::Logind,
+        due: Some(BOOT + due),
+        concerns: Concern::Origin,
+        ..request(at, process, "ScheduleShutdown", "", "poweroff")
+    };
+    let root = |pid: u32| Process { euid: Some(0), ..process(pid, "shutdown +1") };
+    let user = Process { euid: Some(1000), ..process(78, "shutdown +1") };
+    let at_last = Request {
+        concerns: Concern::Everything,
+        ..request(99.9, logind(), "StartUnit", "poweroff.target", "replace-irreversibly")
+    };
+    let asked = |mut requests: Vec<Request>| {
+        requests.push(at_last.clone());
+        judged(requests, Vec::new())
+    };
+    let verdict = asked(vec![scheduled(39.8, root(77), 99.8)]);
+    assert_eq!((verdict.cause, verdict.confidence), (Cause::HostShutdown, Confidence::Certain));
+    assert_eq!(verdict.culprit, Some(root(77)));
+    assert!(verdict.summary.contains("had asked it 1 min ahead to"), "{}", verdict.summary);
+    // Only one of them can have chosen the time.
+    let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, user.clone(), 99.9)]);
+    assert_eq!(verdict.culprit, Some(root(77)));
+    let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, root(79), 99.9)]);
+    assert_eq!(verdict.culprit, Some(root(79)));
+    let verdict = asked(vec![scheduled(39.8, user.clone(), 99.8)]);
+    assert_eq!((verdict.confidence, verdict.culprit), (Confidence::Likely, Some(user)));
+    let delayed = asked(vec![scheduled(9.8, root(77), 60.0)]);
+    assert_eq!((delayed.confidence, delayed.culprit), (Confidence::Likely, Some(root(77))));
+    for near_miss in [scheduled(39.8, root(77), 160.0), scheduled(9.8, root(77), -210.0)] {
+        let verdict = asked(vec![near_miss]);
+        assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
+        assert_eq!(verdict.intent, Intent::Unknown);
+    }
+    let nobody = asked(Vec::new());
+    assert!(nobody.evidence.iter().any(|said| said.starts_with("Nobody was seen to ask")));
+}
+
+#[test]
+fn logind_is_passed_through() {
+    let loginctl = process(77, "loginctl terminate-session 3");
+    let logind = logind();
+    let to_logind = Request {
+        recipient: Recipient::Logind,
+        ..request(99.8, loginctl.clone(), "TerminateSession", "3", "")
+    };
+    let to_manager = request(99.85, logind.clone(), "StopUnit", "session-3.scope", "fail");
+    let verdict = judged(vec![to_logind, to_manager.clone()], Vec::new());
+    assert_eq!((verdict.cause, verdict.culprit), (Cause::SessionEnd, Some(loginctl)));
+    // Of its own accord.
+    let verdict = judged(vec![to_manager], Vec::new());
+    assert_eq!((verdict.cause, verdict.intent), (Cause::SessionEnd, Intent::Automatic));
+    assert_eq!(verdict.culprit, None);
+    assert_eq!(verdict.instigator.map(|instigator| instigator.process), Some(logind));
 }

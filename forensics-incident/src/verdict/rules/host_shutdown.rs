@@ -1,12 +1,10 @@
-use crate::model::{
-    Act, Cause, Concern, Confidence, Intent, ManagerFacts, ManagerMessage, Recipient, Request, Verdict,
-};
+use crate::model::{Act, Cause, Concern, Confidence, Intent, ManagerFacts, ManagerMessage, Request, Verdict};
 
 use super::super::asked::asked;
 use super::super::case::{Case, quote, verdict};
 use super::super::evidence;
 use super::super::lineage::chain;
-use super::super::logind::{DELAY_S, KEY_S, key_before, shutdowns};
+use super::super::logind::{DELAY_S, KEY_S, is_for_shutdown, key_before, shutdowns};
 use super::super::word::{Word, quoted};
 
 /// A service may be stopped this long after the shutdown began: those after it in the order take their time, seconds.
@@ -92,10 +90,7 @@ fn came_later(case: &Case<'_>, manager: &ManagerFacts, ts: f64) -> bool {
 /// The key for which logind shuts down. One from long before counts only where nobody asked: somebody else may delay what
 /// the key is for.
 fn key<'a>(case: &Case<'_>, manager: &'a ManagerFacts, began: f64) -> Option<&'a ManagerMessage> {
-    let is_to_logind = |request: &Request| {
-        request.recipient == Recipient::Logind && matches!(request.act(), Act::Shutdown | Act::Schedule)
-    };
-    let within_s = if case.facts.requests.iter().any(is_to_logind) { KEY_S } else { DELAY_S };
+    let within_s = if case.facts.requests.iter().any(is_for_shutdown) { KEY_S } else { DELAY_S };
     key_before(manager, began, within_s)
 }
 
@@ -125,21 +120,12 @@ fn last_phase(case: &Case<'_>) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::model::{Facts, Process};
-    use crate::sample::{BOOT, kill, killed, nginx, process, request, systemd};
+    use crate::sample::{kill, killed, nginx, process, request, systemd};
     use crate::signals::SIGTERM;
+    use crate::verdict::logind::tests::logged;
     use crate::verdict::logind::{KEYS, SHUTDOWN};
     use crate::verdict::word::tests::with_word;
     use crate::verdict::{Show, judge};
-
-    fn logind(at: f64, id: &str, text: &str) -> ManagerMessage {
-        ManagerMessage {
-            ts: BOOT + at,
-            identifier: "systemd-logind".to_owned(),
-            text: text.to_owned(),
-            message_id: Some(id.to_owned()),
-            ..ManagerMessage::default()
-        }
-    }
 
     fn stopped(messages: Vec<ManagerMessage>) -> Facts {
         with_word(killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, systemd())]), messages)
@@ -147,11 +133,11 @@ mod tests {
 
     #[test]
     fn ways_down() {
-        let began = logind(99.0, SHUTDOWN, "System is powering down.");
+        let began = logged(99.0, SHUTDOWN, "System is powering down.");
         let verdict = judge(&stopped(vec![began.clone()]), Show::Cmdline);
         assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
         assert!(verdict.summary.ends_with("because the host powers off."), "{}", verdict.summary);
-        let key = logind(98.9, KEYS[0], "Power key pressed short.");
+        let key = logged(98.9, KEYS[0], "Power key pressed short.");
         let verdict = judge(&stopped(vec![key, began]), Show::Cmdline);
         assert!(verdict.summary.contains("`Power key pressed short.`"), "{}", verdict.summary);
         assert!(verdict.evidence.iter().any(|said| said.contains("ACPI")));
@@ -181,8 +167,8 @@ mod tests {
     #[test]
     fn a_key_is_not_what_somebody_else_did() {
         let mut facts = stopped(vec![
-            logind(98.0, KEYS[0], "Power key pressed short."),
-            logind(99.0, SHUTDOWN, "System is powering down."),
+            logged(98.0, KEYS[0], "Power key pressed short."),
+            logged(99.0, SHUTDOWN, "System is powering down."),
         ]);
         let asker = Process { uid: Some(0), ..process(5, "systemctl poweroff") };
         let asked = request(99.0, asker.clone(), "StartUnit", "poweroff.target", "replace-irreversibly");
@@ -198,15 +184,15 @@ mod tests {
     fn near_misses() {
         let cause = |facts: Facts| judge(&facts, Show::Cmdline).cause;
         assert_ne!(cause(stopped(Vec::new())), Cause::HostShutdown);
-        let mut forged = logind(99.0, SHUTDOWN, "System is powering down.");
+        let mut forged = logged(99.0, SHUTDOWN, "System is powering down.");
         forged.identifier = "systemd".to_owned();
         assert_ne!(cause(stopped(vec![forged])), Cause::HostShutdown);
-        let key_alone = logind(99.0, KEYS[0], "Power key pressed short.");
+        let key_alone = logged(99.0, KEYS[0], "Power key pressed short.");
         assert_ne!(cause(stopped(vec![key_alone])), Cause::HostShutdown, "logind may ignore it");
         // The host goes down after the stop, while the manager is asked about it.
-        let later = logind(100.4, SHUTDOWN, "System is rebooting.");
+        let later = logged(100.4, SHUTDOWN, "System is rebooting.");
         assert_ne!(cause(stopped(vec![later])), Cause::HostShutdown, "it began later");
-        let mut asked = stopped(vec![logind(100.05, SHUTDOWN, "System is rebooting.")]);
+        let mut asked = stopped(vec![logged(100.05, SHUTDOWN, "System is rebooting.")]);
         asked.manager.as_mut().unwrap().shutdown = Some("reboot.target".to_owned());
         asked.requests =
             vec![request(99.99, process(5, "systemctl stop nginx"), "StopUnit", "nginx.service", "replace")];
@@ -227,10 +213,10 @@ mod tests {
         assert_eq!(cause(of_slice.clone()), Cause::HostShutdown);
         of_slice.requests.clear();
         assert_eq!(cause(of_slice.clone()), Cause::HostShutdown);
-        of_slice.manager.as_mut().unwrap().messages = vec![logind(100.4, SHUTDOWN, "System is rebooting.")];
+        of_slice.manager.as_mut().unwrap().messages = vec![logged(100.4, SHUTDOWN, "System is rebooting.")];
         assert_ne!(cause(of_slice), Cause::HostShutdown, "it began later");
         let by_person = killed(nginx(), 100.1, SIGTERM, vec![kill(100.0, SIGTERM, process(5, "kill 812"))]);
-        let began = logind(99.0, SHUTDOWN, "System is powering down.");
+        let began = logged(99.0, SHUTDOWN, "System is powering down.");
         assert_eq!(cause(with_word(by_person, vec![began])), Cause::ExternalKill);
     }
 }

@@ -1,10 +1,10 @@
 use crate::concern::manager_of;
-use crate::model::{Act, Confidence, ManagerMessage, Request, Signal, Verdict};
+use crate::model::{Act, Confidence, Verdict};
 
-use super::super::asked::asked;
+use super::super::asked::{asked, told_before};
 use super::super::case::{Case, quote};
 use super::super::evidence;
-use super::super::word::{MOMENT_S, quoted};
+use super::super::word::quoted;
 
 /// Its manager stopped, restarted or signalled it, or had a command of its unit do so (`ExecStop=`), since somebody asked for
 /// that.
@@ -39,7 +39,7 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     if !by_itself {
         // Only the manager's word tells it from a child of the service that does as it likes, and after a restart even the new
         // service's own looks like that.
-        let began = stopping(case, asked.request, signal).filter(|_| asked.request.act() == Act::Stop);
+        let began = told_before(case, asked.request, signal).filter(|_| asked.request.act() == Act::Stop);
         verdict.confidence =
             verdict.confidence.min(began.map_or(Confidence::Likely, |_| Confidence::Certain));
         verdict.evidence.extend(began.map(|message| quoted(message, signal)));
@@ -47,22 +47,11 @@ pub(super) fn systemd_stop(case: &Case<'_>) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The manager's word that it began to stop the unit between a request and a signal.
-fn stopping<'a>(case: &Case<'a>, request: &Request, signal: &Signal) -> Option<&'a ManagerMessage> {
-    let manager = case.facts.manager.as_ref()?;
-    let between = request.ts - MOMENT_S..=signal.ts;
-    manager.messages.iter().find(|message| {
-        message.unit.as_deref() == Some(manager.unit.as_str())
-            && message.job_type.as_deref().is_some_and(|kind| matches!(kind, "stop" | "restart"))
-            && between.contains(&message.ts)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Cause, Concern, Facts, Intent, Process, Recipient};
-    use crate::sample::{BOOT, exited, kill, killed, nginx, process, request, systemd, under};
+    use crate::model::{Cause, Concern, Facts, Intent, ManagerMessage, Process, Request, Signal};
+    use crate::sample::{exited, kill, killed, logind, nginx, process, request, systemd, under};
     use crate::signals::{SIGABRT, SIGHUP, SIGKILL, SIGTERM};
     use crate::verdict::word::tests::{said, with_word};
     use crate::verdict::{Show, judge};
@@ -284,71 +273,5 @@ mod tests {
         let verdict = judged(vec![made, Request { process: person.clone(), ..restart(99.89, 77) }]);
         assert_eq!(verdict.culprit, Some(person));
         assert!(!verdict.summary.contains("scheduled"), "{}", verdict.summary);
-    }
-
-    fn logind() -> Process {
-        Process {
-            exe: Some("/lib/systemd/systemd-logind".to_owned()),
-            uid: Some(0),
-            ..process(300, "/lib/systemd/systemd-logind")
-        }
-    }
-
-    #[test]
-    fn a_shutdown_is_of_whom_logind_let_schedule_it() {
-        let scheduled = |at: f64, process: Process, due: f64| Request {
-            recipient: Recipient::Logind,
-            due: Some(BOOT + due),
-            concerns: Concern::Origin,
-            ..request(at, process, "ScheduleShutdown", "", "poweroff")
-        };
-        let root = |pid: u32| Process { euid: Some(0), ..process(pid, "shutdown +1") };
-        let user = Process { euid: Some(1000), ..process(78, "shutdown +1") };
-        let at_last = Request {
-            concerns: Concern::Everything,
-            ..request(99.9, logind(), "StartUnit", "poweroff.target", "replace-irreversibly")
-        };
-        let asked = |mut requests: Vec<Request>| {
-            requests.push(at_last.clone());
-            judged(requests)
-        };
-        let verdict = asked(vec![scheduled(39.8, root(77), 99.8)]);
-        assert_eq!((verdict.cause, verdict.confidence), (Cause::HostShutdown, Confidence::Certain));
-        assert_eq!(verdict.culprit, Some(root(77)));
-        assert!(verdict.summary.contains("had asked it 1 min ahead to"), "{}", verdict.summary);
-        // Only one of them can have chosen the time.
-        let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, user.clone(), 99.9)]);
-        assert_eq!(verdict.culprit, Some(root(77)));
-        let verdict = asked(vec![scheduled(39.8, root(77), 99.8), scheduled(40.8, root(79), 99.9)]);
-        assert_eq!(verdict.culprit, Some(root(79)));
-        let verdict = asked(vec![scheduled(39.8, user.clone(), 99.8)]);
-        assert_eq!((verdict.confidence, verdict.culprit), (Confidence::Likely, Some(user)));
-        let delayed = asked(vec![scheduled(9.8, root(77), 60.0)]);
-        assert_eq!((delayed.confidence, delayed.culprit), (Confidence::Likely, Some(root(77))));
-        for near_miss in [scheduled(39.8, root(77), 160.0), scheduled(9.8, root(77), -210.0)] {
-            let verdict = asked(vec![near_miss]);
-            assert_eq!((verdict.cause, verdict.culprit), (Cause::HostShutdown, None));
-            assert_eq!(verdict.intent, Intent::Unknown);
-        }
-        let nobody = asked(Vec::new());
-        assert!(nobody.evidence.iter().any(|said| said.starts_with("Nobody was seen to ask")));
-    }
-
-    #[test]
-    fn logind_is_passed_through() {
-        let loginctl = process(77, "loginctl terminate-session 3");
-        let logind = logind();
-        let to_logind = Request {
-            recipient: Recipient::Logind,
-            ..request(99.8, loginctl.clone(), "TerminateSession", "3", "")
-        };
-        let to_manager = request(99.85, logind.clone(), "StopUnit", "session-3.scope", "fail");
-        let verdict = judged(vec![to_logind, to_manager.clone()]);
-        assert_eq!((verdict.cause, verdict.culprit), (Cause::SessionEnd, Some(loginctl)));
-        // Of its own accord.
-        let verdict = judged(vec![to_manager]);
-        assert_eq!((verdict.cause, verdict.intent), (Cause::SessionEnd, Intent::Automatic));
-        assert_eq!(verdict.culprit, None);
-        assert_eq!(verdict.instigator.map(|instigator| instigator.process), Some(logind));
     }
 }

@@ -3,7 +3,8 @@
 use crate::model::{Act, Concern, Recipient, Request};
 
 use super::super::case::Case;
-use super::super::logind::{DELAY_S, KEY_S, key_before};
+use super::super::logind::{DELAY_S, KEY_S, is_for_shutdown, key_before};
+use super::find::slack_s;
 
 /// How long before it asked systemd logind may have been asked itself, seconds; nothing holds up the end of a session.
 const HOP_S: f64 = 5.0;
@@ -11,8 +12,6 @@ const HOP_S: f64 = 5.0;
 const DUE_S: f64 = 15.0;
 /// How far the clock that a shutdown is scheduled by, or that of the journal, may have gone from that of the records, seconds.
 const CLOCKS_S: f64 = 1.0;
-/// A request that was recorded late may have a later time than what came of it, by so many seconds.
-const LATE_S: f64 = 0.1;
 
 /// What logind had been asked for.
 #[derive(Debug, Clone, Copy)]
@@ -25,15 +24,14 @@ pub(super) struct Before<'a> {
 /// What logind was asked for before it asked the manager, or what it had been asked for to do at that time.
 pub(super) fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<Before<'a>> {
     let is_shutdown = request.act() == Act::Shutdown;
-    let slack = if request.late { LATE_S } else { 0.0 };
     let after_s = |before: &Request| request.ts - before.due.unwrap_or(before.ts);
     let leads_to = |before: &&Request| {
         let patience_s = if is_shutdown { DELAY_S } else { HOP_S };
-        let early_s = if before.due.is_some() { CLOCKS_S } else { slack };
+        let early_s = if before.due.is_some() { CLOCKS_S } else { slack_s(request) };
         before.recipient == Recipient::Logind
             && before.concerns != Concern::Elsewhere
             && !before.process.is(&request.process)
-            && matches!(before.act(), Act::Shutdown | Act::Schedule) == is_shutdown
+            && is_for_shutdown(before) == is_shutdown
             && (-early_s..=patience_s).contains(&after_s(before))
     };
     let found: Vec<&Request> = case.facts.requests.iter().filter(leads_to).collect();
