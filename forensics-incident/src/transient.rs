@@ -14,18 +14,12 @@ pub fn is_made(request: &Request) -> bool {
 /// True for such a request when the process runs in that unit, or in the service of that name, which a timer starts.
 pub fn is_maker(request: &Request, process: &Process) -> bool {
     let of_unit = || Some(stem(process.unit.as_deref()?)? == stem(request.object.as_deref()?)?);
-    is_made(request) && of_unit() == Some(true) && request.of_user == user_of(process)
+    is_made(request) && of_unit() == Some(true) && request.of_user == process.unit_user()
 }
 
 /// The name of a unit without its type.
 fn stem(unit: &str) -> Option<&str> {
     unit.rsplit_once('.').map(|(stem, _)| stem)
-}
-
-/// The user whose manager runs the unit of a process; none for the system's.
-fn user_of(process: &Process) -> Option<u32> {
-    let (_, below) = process.cgroup.as_deref()?.split_once("/user@")?;
-    below.split_once(".service/")?.0.parse().ok()
 }
 
 #[cfg(test)]

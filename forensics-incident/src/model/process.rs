@@ -124,6 +124,15 @@ impl Process {
         }
     }
 
+    /// The user whose manager runs its unit, as everything below `user@UID.service`; none for the system's, and where it has none.
+    pub fn unit_user(&self) -> Option<u32> {
+        let (_, below) = self.cgroup.as_deref()?.split_once("/user@")?;
+        let (user, below) = below.split_once(".service/")?;
+        // systemd puts `_` before a name that the kernel might claim for a file of its own (`cg_escape`).
+        let is_unit = |part: &str| Some(part.strip_prefix('_').unwrap_or(part)) == self.unit.as_deref();
+        below.split('/').any(is_unit).then(|| user.parse().ok()).flatten()
+    }
+
     /// True for systemd: pid 1, or a user's manager. The name alone is not enough, anyone may take it.
     pub fn is_service_manager(&self) -> bool {
         let systemd_path = |exe: &str| {

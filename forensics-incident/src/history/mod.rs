@@ -1,9 +1,12 @@
 //! What the earlier ends of the same service say about this one: how often, how regularly, in turn with whom.
 
+mod service;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::Process;
 use crate::text::{clip, quote, span};
+use service::Service;
 
 /// Ends further apart than this belong to different troubles, seconds.
 const GAP_S: f64 = 900.0;
@@ -128,66 +131,6 @@ fn shown(who: &str) -> String {
     }
 }
 
-/// A unit, and what ends of it. Its key is `system/UNIT` or `user@UID/UNIT`, with `#NAME` behind it for a process of that name.
-/// Stores of agents that did not tell managers apart have the unit alone, which is the key of nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Service<'a> {
-    user: Option<&'a str>,
-    unit: &'a str,
-    /// None where it is the unit itself that ends, with the process that its manager started.
-    process: Option<&'a str>,
-}
-
-impl<'a> Service<'a> {
-    fn of(process: &'a Process) -> Option<Self> {
-        let unit = process.unit.as_deref()?;
-        let worker = (!is_of_manager(process, unit)).then_some(process.name.as_str());
-        Some(Self { user: user_of(process, unit), unit, process: worker })
-    }
-
-    fn key(self) -> String {
-        let manager = self.user.map_or_else(|| "system".to_owned(), |user| format!("user@{user}"));
-        let process = self.process.map_or_else(String::new, |process| format!("#{process}"));
-        format!("{manager}/{}{process}", self.unit)
-    }
-
-    fn read(key: &'a str) -> Option<Self> {
-        let (manager, rest) = key.split_once('/')?;
-        let user = match manager {
-            "system" => None,
-            _ => Some(manager.strip_prefix("user@").filter(|user| is_number(user))?),
-        };
-        let (unit, process) =
-            rest.split_once('#').map_or((rest, None), |(unit, process)| (unit, Some(process)));
-        // Of the characters of units there are none that separate the words of a command line.
-        let is_unit = unit.contains('.') && !unit.contains(|c: char| c == '/' || c.is_whitespace());
-        is_unit.then_some(Self { user, unit, process })
-    }
-}
-
-/// The user whose manager runs the unit, which is below `user@UID.service` then.
-fn user_of<'a>(process: &'a Process, unit: &str) -> Option<&'a str> {
-    let (_, below) = process.cgroup.as_deref()?.split_once("/user@")?;
-    let (user, below) = below.split_once(".service/")?;
-    // systemd puts `_` before a name that the kernel might claim for a file of its own (`cg_escape`).
-    let is_in_it = below.split('/').any(|part| part.strip_prefix('_').unwrap_or(part) == unit);
-    (is_number(user) && is_in_it).then_some(user)
-}
-
-/// True for a process that the manager of the unit started, or that has no other parent any more, as a daemon. Who is in a scope
-/// or a container was started by somebody else, and a manager in a container is that of other units.
-fn is_of_manager(process: &Process, unit: &str) -> bool {
-    let is_parent = |ancestor: &&Process| process.ppid == Some(ancestor.pid);
-    let maker = process.parent().into_iter();
-    let started = maker.chain(process.ancestors.iter().filter(is_parent)).any(Process::is_service_manager);
-    let is_elsewhere = process.container_id.is_some() || unit.ends_with(".scope");
-    (started || process.ppid == Some(1)) && !is_elsewhere
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
-}
-
 /// The mean of the last intervals, when each is near it.
 fn period(row: &[f64]) -> Option<f64> {
     let last = row.get(row.len().saturating_sub(INTERVALS + 1)..)?;
@@ -243,7 +186,6 @@ fn ordinal(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{process, systemd, under};
 
     fn end(ts: f64, who: &str) -> PastEnd {
         PastEnd { id: format!("{ts}-{who}"), ts, who: who.to_owned(), group_id: None }
@@ -303,67 +245,6 @@ mod tests {
         // Another worker of the same act.
         let same = History::of(&past, "a.service", 50.3, Some("g"));
         assert_eq!(same.map(|history| history.count), Some(2));
-    }
-
-    fn unit_process(name: &str, cgroup: &str, parent: &Process) -> Process {
-        let target = Process {
-            unit: Some("gw.service".to_owned()),
-            cgroup: Some(cgroup.to_owned()),
-            ..process(4711, name)
-        };
-        under(target, std::slice::from_ref(parent))
-    }
-
-    #[test]
-    fn units_of_several_managers_and_their_workers() {
-        let of_user = |uid: u32| format!("/user.slice/user-{uid}.slice/user@{uid}.service");
-        let manager = |uid| Process {
-            exe: Some("/usr/lib/systemd/systemd".to_owned()),
-            cgroup: Some(format!("{}/init.scope", of_user(uid))),
-            ..process(900, "systemd")
-        };
-        let below = |uid| format!("{}/app.slice/gw.service", of_user(uid));
-        let main = unit_process("gw", "/system.slice/gw.service", &systemd());
-        let worker = unit_process("fpm", "/system.slice/gw.service", &main);
-        let daemon = Process { ppid: Some(1), ..worker.clone() };
-        let contained = Process { container_id: Some("web".to_owned()), ..main.clone() };
-        let session = Process { unit: Some("session-3.scope".to_owned()), ..daemon.clone() };
-        for (target, key, name, shown_as) in [
-            (&main, "system/gw.service", "gw.service", "`gw.service`"),
-            (&daemon, "system/gw.service", "gw.service", "`gw.service`"),
-            (&worker, "system/gw.service#fpm", "fpm of gw.service", "a process of `gw.service`"),
-            (
-                &unit_process("gw", &below(1000), &manager(1000)),
-                "user@1000/gw.service",
-                "gw.service of user 1000",
-                "`gw.service`",
-            ),
-            (
-                &unit_process("fpm", &below(1001), &unit_process("gw", &below(1001), &manager(1001))),
-                "user@1001/gw.service#fpm",
-                "fpm of gw.service of user 1001",
-                "a process of `gw.service`",
-            ),
-            (&contained, "system/gw.service#gw", "gw of gw.service", "a process of `gw.service`"),
-            (
-                &session,
-                "system/session-3.scope#fpm",
-                "fpm of session-3.scope",
-                "a process of `session-3.scope`",
-            ),
-            (
-                &process(7, "a/b system/x.service"),
-                "a/b system/x.service",
-                "a/b system/x.service",
-                "`a/b system/x.service`",
-            ),
-        ] {
-            let who = History::who(target);
-            assert_eq!(
-                (who.as_str(), History::name(&who).as_str(), shown(&who).as_str()),
-                (key, name, shown_as)
-            );
-        }
     }
 
     #[test]
