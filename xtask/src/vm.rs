@@ -6,6 +6,7 @@
 
 mod apt;
 pub(crate) mod bench;
+mod buttons;
 mod console;
 mod guest;
 mod headers;

@@ -1,18 +1,16 @@
 //! A virtual machine: QEMU, its serial lines, and an end to its patience.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{guest, image, scratch};
+use super::{buttons::Buttons, guest, image, scratch};
 
 /// How long a machine on KVM takes at most to show that it works.
 const PROBE: Duration = Duration::from_secs(10);
@@ -118,43 +116,6 @@ pub(super) fn boot(
     }
     ensure!(done, "the machine ended before its work was done; the last that it said: {last}");
     Ok(())
-}
-
-/// What people can press at a machine: QEMU's monitor, by two named pipes.
-struct Buttons {
-    pipes: PathBuf,
-}
-
-impl Buttons {
-    /// The pipes are beside the file `console`.
-    fn new(console: &Path) -> Result<Self> {
-        let pipes = console.with_extension("monitor");
-        let buttons = Self { pipes };
-        for end in ["in", "out"] {
-            let pipe = buttons.pipe(end);
-            let _ = std::fs::remove_file(&pipe);
-            let made = mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
-            made.with_context(|| format!("cannot make {}", pipe.display()))?;
-        }
-        Ok(buttons)
-    }
-
-    fn pipe(&self, end: &str) -> PathBuf {
-        PathBuf::from(format!("{}.{end}", self.pipes.display()))
-    }
-
-    /// What QEMU needs.
-    fn arguments(&self) -> [String; 4] {
-        let pipes = format!("pipe,id=monitor,path={}", self.pipes.display());
-        ["-chardev".to_owned(), pipes, "-mon".to_owned(), "chardev=monitor,mode=readline".to_owned()]
-    }
-
-    /// The button tells the machine by ACPI.
-    fn press_power(&self) -> Result<()> {
-        let pipe = self.pipe("in");
-        let press = || File::options().write(true).open(&pipe)?.write_all(b"system_powerdown\n");
-        press().with_context(|| format!("cannot write to {}", pipe.display()))
-    }
 }
 
 fn command(
