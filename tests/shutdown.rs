@@ -105,12 +105,19 @@ fn start_agent(machine: &Machine, name: &str, order: &str, target: u32, store: &
     Ok(())
 }
 
-/// What is started before another unit is stopped after it.
-fn be_shut_down() -> Result<()> {
+/// A machine in one of the boots, with a target and an agent that is stopped after it: what is started before another unit is
+/// stopped after it.
+fn watched(boot: &str, store: &str) -> Result<&'static Machine> {
     let machine = Machine::get()?;
-    keep("boot-1", &boot_id()?)?;
+    keep(boot, &boot_id()?)?;
     let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
-    start_agent(machine, "s-late", "Before=s-target.service", target, STORE)?;
+    start_agent(machine, "s-late", "Before=s-target.service", target, store)?;
+    Ok(machine)
+}
+
+/// Beside the other one there is an agent that is stopped before its target.
+fn be_shut_down() -> Result<()> {
+    let machine = watched("boot-1", STORE)?;
     let slow = "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'";
     let other = machine.service("s-other", &[slow, "TimeoutStopSec=2"])?;
     start_agent(machine, "s-early", "After=s-other.service", other, STORE_OF_EARLY)?;
@@ -120,19 +127,13 @@ fn be_shut_down() -> Result<()> {
 
 /// Nothing is written out but what the agent itself has written out.
 fn be_cut_off() -> Result<()> {
-    let machine = Machine::get()?;
-    keep("boot-2", &boot_id()?)?;
-    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
-    start_agent(machine, "s-late", "Before=s-target.service", target, STORE)?;
+    watched("boot-2", STORE)?;
     println!("{PULL_THE_PLUG}");
     Ok(())
 }
 
 fn be_switched_off() -> Result<()> {
-    let machine = Machine::get()?;
-    keep("boot-3", &boot_id()?)?;
-    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
-    start_agent(machine, "s-late", "Before=s-target.service", target, STORE_OF_LATER)?;
+    let machine = watched("boot-3", STORE_OF_LATER)?;
     machine.sh(WATCH_THE_BUTTON)?;
     machine
         .until("journalctl -q --sync; journalctl -q -b -u systemd-logind | grep -q 'buttons on .*Power'")?;
@@ -142,10 +143,7 @@ fn be_switched_off() -> Result<()> {
 
 /// One shutdown is taken back, then another one is left to come.
 fn be_shut_down_later() -> Result<()> {
-    let machine = Machine::get()?;
-    keep("boot-4", &boot_id()?)?;
-    let target = machine.service("s-target", &["ExecStart=/bin/sleep 1000"])?;
-    start_agent(machine, "s-late", "Before=s-target.service", target, STORE_OF_LATER)?;
+    let machine = watched("boot-4", STORE_OF_LATER)?;
     println!("{OFF_AND_ON}");
     machine.sh("shutdown --no-wall +1 && shutdown --no-wall -c")?;
     let schedule = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager ScheduleShutdown";
