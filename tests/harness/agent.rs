@@ -96,15 +96,16 @@ impl Agent {
     /// When none comes in time.
     pub fn explained_incident_of(&mut self, pid: u32) -> Result<Record> {
         let first = self.incident_of(pid)?;
+        // What a manager makes of the end afterwards may never be told.
         let is_word =
-            |missing: &Value| missing["field"].as_str().is_some_and(|field| field.starts_with("manager"));
+            |missing: &Value| missing["field"] == "manager" || missing["field"] == "manager.messages";
         let is_owed = first.list("missing")?.iter().any(is_word);
         if !is_owed {
             return Ok(first);
         }
-        let update = self.incident_of(pid)?;
-        update.expect("id", first.text("id")?)?;
-        Ok(update)
+        let id = first.text("id")?;
+        let is_update = |record: &Record| record.is("incident") && record.at("id") == id;
+        Ok(self.find(is_update, PATIENCE).unwrap_or(first))
     }
 
     /// The incident that is wanted; other lines are kept.

@@ -53,9 +53,8 @@ pub(crate) fn unit_that_restarts_itself(mode: &str) -> Result<()> {
     let machine = with_alice()?;
     machine.sh("loginctl enable-linger alice")?;
     machine.until("systemctl is-active user@1000.service")?;
-    let script =
-        "until test -e /run/q/again; do sleep 0.05; done; systemctl --user restart q-self; sleep 1000";
-    machine.sh("mkdir -p /run/q")?;
+    // Once only: the next run of it would do the same.
+    let script = "until rm ~/again; do sleep 0.05; done; systemctl --user restart q-self; sleep 1000";
     machine.write(
         "/home/alice/.config/systemd/user/q-self.service",
         &format!("[Service]\nExecStart=/bin/sh -c '{script}'\n"),
@@ -67,11 +66,10 @@ pub(crate) fn unit_that_restarts_itself(mode: &str) -> Result<()> {
         machine.sh(&format!("{AS_ALICE} systemctl --user show --value -p MainPID q-self"))?.parse()?;
     let scene = Scene::of(machine, inner, mode)?;
     let seen = scene.sees();
-    machine.sh("touch /run/q/again")?;
+    machine.sh("touch /home/alice/again")?;
     let incident = scene.told()?;
     expect_asker(&incident, "systemctl --user restart q-self", "RestartUnit q-self.service replace")?;
     incident.expect("verdict.instigator.inside_target", true)?;
     incident.expect("verdict.confidence", if seen { "certain" } else { "likely" })?;
-    incident.expect_part("verdict.summary", "inside the very unit")?;
-    machine.sh("rm /run/q/again").map(drop)
+    incident.expect_part("verdict.summary", "inside the very unit")
 }

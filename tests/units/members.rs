@@ -274,7 +274,9 @@ pub(crate) fn unit_of_a_user() -> Result<()> {
         machine.sh(&format!("runuser -u carol -- env XDG_RUNTIME_DIR=/run/user/1072 systemctl --user {verb}"))
     };
     systemctl("daemon-reload")?;
-    let mut agent = Agent::start(machine.agent_beside(), &["--user-unit", "u-gw", "--uid", "1072"])?;
+    // It is killed so soon that nothing else may keep the agent busy.
+    let arguments = ["--user-unit", "u-gw", "--uid", "1072", "--instigator", "exec"];
+    let mut agent = Agent::start(machine.agent_beside(), &arguments)?;
     agent.ready().expect("targets", serde_json::json!([]))?;
     systemctl("start u-gw")?;
     let inner = systemctl("show --value -p MainPID u-gw")?.parse()?;
