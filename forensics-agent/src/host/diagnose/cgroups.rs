@@ -17,10 +17,14 @@ pub(super) fn leave(deadline: Instant) -> Vec<String> {
         return vec!["cannot read /proc/self/cgroup: this report may be cut off with its cgroup".to_owned()];
     };
     let is_root = rustix::process::geteuid().is_root();
+    let to_roots = || move_to_roots(&before, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
     let result = if Path::new("/run/systemd/system").is_dir() {
-        ask_manager(is_root, &before, deadline)
+        // A manager that answers too late moves it once more, which does no harm.
+        ask_manager(is_root, &before, deadline).or_else(|why| {
+            if is_root { to_roots().map_err(|also| format!("{why}; {also}")) } else { Err(why) }
+        })
     } else if is_root {
-        move_to_roots(&before, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+        to_roots()
     } else if paths(&before).all(|(_, path)| path == "/") {
         Ok(())
     } else {
