@@ -39,8 +39,11 @@ pub(super) fn take(
     match snapshot_shutdown_context(target.pid, signal, &surroundings) {
         // Looked at afterwards: a pid does not change hands and change back.
         Ok(mut snapshot) if is_still(target) => {
-            let lacks_environ = snapshot.missing.iter().any(|missing| missing.field == "environ");
-            if lacks_environ && knows_environ {
+            let is_missing = snapshot.missing.iter().any(|missing| missing.field == "environ");
+            // That of a zombie reads as empty.
+            let is_emptied =
+                snapshot.context.systemd_invocation_id.is_none() && known.systemd_invocation_id.is_some();
+            if (is_missing && knows_environ) || is_emptied {
                 complete_environ(&mut snapshot.context, &known);
                 snapshot.missing.retain(|missing| missing.field != "environ");
             }
