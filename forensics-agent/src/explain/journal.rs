@@ -1,8 +1,9 @@
 //! The journal: what the manager logged of the unit, what the kernel logged of its processes, and who ran commands as root.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::host::journal::{Entry, Query, read};
+use crate::host::journal::{Entry, Query, read_within};
 use crate::host::systemd::unit::Scope;
 
 use super::{Finding, Kind, MAX_FINDINGS, Subject, Told, finding, kernel_log};
@@ -16,6 +17,9 @@ const OUT_OF_MEMORY: &str = "fe6faa94e7774663a0da52717891d8ef";
 const COREDUMP: &str = "fc2e22bc6ee647b6b90729ab34a250b1";
 /// logind begins a shutdown.
 const SHUTDOWN: &str = "98268866d1d54a499c4e98921d93bc40";
+
+/// Somebody waits for the answer, who would ask a large journal by hand next.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const FIELDS: &[&str] = &[
     "_SOURCE_REALTIME_TIMESTAMP",
@@ -64,7 +68,7 @@ pub(super) async fn findings(subject: &Subject, span: &Range<f64>) -> Told {
             lines: MAX_FINDINGS,
             fields: FIELDS,
         };
-        let entries = read(&query).await.map_err(|why| why.to_string())?;
+        let entries = read_within(&query, PATIENCE).await.map_err(|why| why.to_string())?;
         all.extend(entries.iter().filter_map(|entry| of_entry(entry, subject)));
     }
     Ok(all)

@@ -36,7 +36,10 @@ pub async fn check(
     // Both at once, so that one that does not answer costs no more than the patience for one.
     let manager_unit = async {
         match &place.user_manager_unit {
-            Some(unit) => manager::properties(Scope::System, unit, patience).await.ok(),
+            Some(unit) => {
+                let said = manager::properties(Scope::System, unit, patience).await;
+                said.inspect_err(|why| log::warn!("{why}")).ok()
+            }
             None => None,
         }
     };
