@@ -6,8 +6,10 @@ use super::super::case::Case;
 use super::super::logind::{DELAY_S, KEY_S, is_for_shutdown, key_before};
 use super::find::slack_s;
 
-/// How long before it asked systemd logind may have been asked itself, seconds; nothing holds up the end of a session.
+/// How long before it asked systemd logind was asked itself, seconds; nothing holds up the end of a session.
 const HOP_S: f64 = 5.0;
+/// The same of a host that is short of everything.
+const SLOW_HOP_S: f64 = 20.0;
 /// How long after the time of a scheduled shutdown logind asks systemd for it, seconds, unless somebody delays it.
 const DUE_S: f64 = 15.0;
 /// How far the clock that a shutdown is scheduled by, or that of the journal, may have gone from that of the records, seconds.
@@ -26,7 +28,7 @@ pub(super) fn asked_logind<'a>(case: &Case<'a>, request: &Request) -> Option<Bef
     let is_shutdown = request.act() == Act::Shutdown;
     let after_s = |before: &Request| request.ts - before.due.unwrap_or(before.ts);
     let leads_to = |before: &&Request| {
-        let patience_s = if is_shutdown { DELAY_S } else { HOP_S };
+        let patience_s = if is_shutdown { DELAY_S } else { SLOW_HOP_S };
         let early_s = if before.due.is_some() { CLOCKS_S } else { slack_s(request) };
         before.recipient == Recipient::Logind
             && before.concerns != Concern::Elsewhere
