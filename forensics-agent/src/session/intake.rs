@@ -159,7 +159,6 @@ impl<W: Write> Session<W> {
         if is_there {
             self.evidence.watch(&target);
         }
-        self.requests.watch(&target, &mut self.kernel);
         let news = self.markers.add(&target, noted.clone());
         self.note_target(&target);
         let invocation_id = noted.or_else(|| self.markers.invocation_id(target.pid));
@@ -167,6 +166,8 @@ impl<W: Write> Session<W> {
         let job_cookies = self.markers.job_cookies(target.pid);
         self.kills.watch(&target, &job_cookies, &mut self.enricher.processes);
         self.timings.ask(&target);
+        // The first one takes its time: what is soon gone was read by then.
+        self.requests.watch(&target, &mut self.kernel);
         self.push(Input::Watch { target }, progress)?;
         self.handle_news(news, progress)
     }

@@ -11,7 +11,7 @@ mod scheduled;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use forensics_incident::model::{Act, Concern, Facts, Process, Request, Signal};
+use forensics_incident::model::{Act, Concern, Facts, Missing, Process, Request, Signal};
 
 use super::processes::Processes;
 use crate::{
@@ -292,9 +292,11 @@ impl Requests {
         facts.lost.requests = signals.map(|signal| self.dropped.near(signal.boot_ns)).max().unwrap_or(0);
         let mut requests = self.seen_of(facts);
         self.noted.remove(&facts.target.pid);
-        let explains = |request: &Request, concerns: Concern| request.seen && concerns != Concern::Elsewhere;
-        if !requests.iter().any(|request| explains(request, request.concerns)) {
-            let sees_all = self.hook.is_some() && !skips();
+        let by_the_end = |request: &Request| request.ts <= facts.outcome.ts;
+        let explains = |request: &Request| request.seen && request.concerns != Concern::Elsewhere;
+        if !requests.iter().any(|request| by_the_end(request) && explains(request)) {
+            let has_skipped = self.hook.is_some() && skips();
+            let sees_all = self.hook.is_some() && !has_skipped;
             let before = if sees_all { self.since_ns } else { u64::MAX };
             let ordered: Vec<Request> = infer::orders(facts, processes, before)
                 .into_iter()
@@ -310,6 +312,17 @@ impl Requests {
                 let concerns = names.concern_of_senders(&request, facts)?;
                 Some(Request { concerns, ..request })
             }));
+            let skipped = Missing {
+                field: "requests".to_owned(),
+                why: "the kernel skipped a program that sees requests, so that one may have gone unseen"
+                    .to_owned(),
+            };
+            if has_skipped
+                && facts.signals.iter().any(|signal| by_manager(&signal))
+                && !facts.missing.contains(&skipped)
+            {
+                facts.missing.push(skipped);
+            }
         }
         requests.extend(self.scheduled.behind(&requests));
         requests.extend(self.origins.behind(&requests));
