@@ -74,22 +74,30 @@ impl Processes {
     pub(super) fn lookup(&mut self, key: ProcessKey) -> Option<Known> {
         let mut current = key;
         for _ in 0..MAX_ANCESTORS {
-            if let Some(program) = self.program(current) {
-                return Some(self.known_from(&program));
-            }
-            if let Some(known) = self.known.get(&in_ticks(current)) {
-                return Some(known.clone());
-            }
-            if let Ok(mut process) = proc::read_process_alone(current.pid)
-                && in_ticks(process.key()) == in_ticks(current)
-            {
-                self.polish(&mut process);
-                self.remember(&process);
-                return self.known.get(&in_ticks(current)).cloned();
+            if let Some(known) = self.lookup_alone(current) {
+                // A pid is nobody else's.
+                let ns_pid = known.ns_pid.filter(|_| current == key);
+                return Some(Known { ns_pid, ..known });
             }
             current = self.lineage.get(&records::task_key(current), 0).ok().map(records::process_key)?;
         }
         None
+    }
+
+    fn lookup_alone(&mut self, key: ProcessKey) -> Option<Known> {
+        if let Some(program) = self.program(key) {
+            return Some(self.known_from(&program));
+        }
+        if let Some(known) = self.known.get(&in_ticks(key)) {
+            return Some(known.clone());
+        }
+        let mut process = proc::read_process_alone(key.pid).ok()?;
+        if in_ticks(process.key()) != in_ticks(key) {
+            return None;
+        }
+        self.polish(&mut process);
+        self.remember(&process);
+        self.known.get(&in_ticks(key)).cloned()
     }
 }
 
