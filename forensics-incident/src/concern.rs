@@ -80,7 +80,7 @@ fn of_manager(request: &Request, target: &Process, manager: &Process, names: &[S
             let is_it = place.unit == Some(object) || names.iter().any(|name| name == object);
             Some(if is_it && act != Act::Start {
                 Concern::Target
-            } else if place.above.contains(&object) && act != Act::Start {
+            } else if (place.above.contains(&object) || place.is_bound_to(object)) && act != Act::Start {
                 Concern::Above
             } else if is_it {
                 // To start what runs does not end it.
@@ -164,6 +164,13 @@ impl<'a> Place<'a> {
         }
         Self { unit: target.unit.as_deref(), above }
     }
+
+    /// True when a user's manager, which the unit is, goes with that one: since version 255 logind stops only the runtime directory
+    /// of a user (`user_stop_service()` in `src/login/logind-user.c`).
+    fn is_bound_to(&self, object: &str) -> bool {
+        let user = |unit: &'a str| unit.strip_prefix("user@");
+        object.strip_prefix("user-runtime-dir@").is_some_and(|uid| self.unit.and_then(user) == Some(uid))
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +245,8 @@ mod tests {
         for (object, expected) in [
             ("user@1000.service", Some(Concern::Target)),
             ("user.slice", Some(Concern::Above)),
+            ("user-runtime-dir@1000.service", Some(Concern::Above)),
+            ("user-runtime-dir@100.service", None),
             ("cron.service", None),
             ("gw.service", None),
         ] {

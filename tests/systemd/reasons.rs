@@ -265,8 +265,20 @@ pub(crate) fn user_manager_that_ended() -> Result<()> {
     if incident.at("verdict.instigator").is_null() && incident.list("missing")?.iter().any(may_miss) {
         return incident.expect("verdict.intent", "automatic");
     }
-    // Without lingering logind asks for the same, and may be the first.
-    incident.expect_part("verdict.instigator.request", "StopUnit user@1071.service ")?;
+    // Without lingering logind asks for the same, and may be the first; since version 255 by way of what the manager is bound to.
     let by_logind = incident.text("verdict.instigator.process.name")? == "systemd-logind";
+    incident.expect_one_of(
+        "verdict.instigator.request",
+        if by_logind {
+            &[
+                "StopUnit user@1071.service replace",
+                "StopUnit user@1071.service fail",
+                "StopUnit user-runtime-dir@1071.service replace",
+                "StopUnit user-runtime-dir@1071.service fail",
+            ]
+        } else {
+            &["StopUnit user@1071.service replace"]
+        },
+    )?;
     incident.expect("verdict.intent", if by_logind { "automatic" } else { "deliberate" })
 }
