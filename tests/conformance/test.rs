@@ -17,7 +17,8 @@ fn main() -> ExitCode {
 }
 
 fn all_right(scenario: &Scenario) -> Result<()> {
-    let played = play(scenario, &agent_command()?, PATIENCE)?;
+    // To compile a program of bpftrace, or to use up all memory, takes an emulated machine its time.
+    let played = play(scenario, &agent_command()?, 3 * PATIENCE)?;
     let incident = played.incident.context("the agent told no incident")?;
     let faults = played.answers.iter().filter(|answer| answer.mark != Mark::Right);
     let faults: Vec<String> = faults

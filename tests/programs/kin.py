@@ -143,7 +143,7 @@ def bpf_program():
     script = (
         "mount --make-rprivate / && "
         "{ test -d /sys/kernel/debug/tracing/events || mount -t debugfs none /sys/kernel/debug; } && "
-        "exec timeout 60 \"$@\""
+        "exec timeout 170 \"$@\""
     )
     tracer = start("unshare", "--mount", "sh", "-c", script, "sh", "bpftrace", "--unsafe", "-e", program, stdout=2)
     # Nobody can tell from the signal; whoever holds the only program that can send one may be blamed for it.
