@@ -344,4 +344,7 @@ pub(super) const RULES: &[Rule] = &[
     // The SENDING functions are asked for so that a stack without names stays unknown.
     Rule::new(Mechanism::FileSizeLimit, Cause).any(SENDING).signals(&[SIGXFSZ]),
     Rule::new(Mechanism::BrokenPipe, Cause).any(SENDING).signals(&[SIGPIPE]),
+    // The stops at the entry and the exit of system calls again, inlined into the entry code (Linux 7.2 on x86): everybody else who
+    // sends a signal there does it in a function of the call.
+    Rule::new(Mechanism::Ptrace, Bystander).origin(&["do_syscall_64"]),
 ];

@@ -245,6 +245,12 @@ const COMPOSED: &[(Mechanism, u32, Option<&str>, &str)] = &[
     ),
     (Mechanism::Ptrace, SIGUSR1, None, "__send_signal get_signal arch_do_signal_or_restart"),
     (
+        Mechanism::Ptrace,
+        SIGTERM,
+        None,
+        "__send_signal_locked send_signal_locked do_send_sig_info do_syscall_64 entry_SYSCALL_64_after_hwframe",
+    ),
+    (
         Mechanism::MemoryFailure,
         SIGBUS,
         None,
