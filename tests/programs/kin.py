@@ -136,8 +136,6 @@ def strace_injects():
 def bpf_program():
     """bpftrace sends it, at the next of the victim's rare system calls, and leaves."""
     victim = asking()
-    ready(victim)
-    go()
     program = f'tracepoint:syscalls:sys_enter_getpriority /pid == {victim}/ {{ signal("KILL"); exit(); }}'
     # Where the tracing file system is not mounted, nobody else is to see it.
     script = (
@@ -145,7 +143,13 @@ def bpf_program():
         "{ test -d /sys/kernel/debug/tracing/events || mount -t debugfs none /sys/kernel/debug; } && "
         "exec timeout 170 \"$@\""
     )
-    tracer = start("unshare", "--mount", "sh", "-c", script, "sh", "bpftrace", "--unsafe", "-e", program, stdout=2)
+    bpftrace = ["unshare", "--mount", "sh", "-c", script, "sh", "bpftrace", "--unsafe"]
+    # For some kernels it needs their headers.
+    if subprocess.run(bpftrace + ["-d", "-e", program], stdout=subprocess.DEVNULL).returncode:
+        cannot("bpftrace cannot compile a program for this kernel")
+    ready(victim)
+    go()
+    tracer = start(*bpftrace, "-e", program, stdout=2)
     # Nobody can tell from the signal; whoever holds the only program that can send one may be blamed for it.
     sender = child_called("bpftrace", tracer.pid)
     if not sender:
