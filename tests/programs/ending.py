@@ -64,11 +64,13 @@ def file_size():
         os.write(file.fileno(), b"x")
 
 
+def stay_on_one_processor():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def rest_beside_an_innocent():
-    """Somebody else is what runs when the timer of the victim expires: on its processor, where anybody might be otherwise."""
-    processor = {min(os.sched_getaffinity(0))}
+    """Somebody else is what runs when the timer of the victim expires, on the one processor of both."""
     if os.fork() == 0:
-        os.sched_setaffinity(0, processor)
         try:
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         except PermissionError:
@@ -82,7 +84,7 @@ def rest_beside_an_innocent():
 
 def interval_timer():
     alone()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    stay_on_one_processor()
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     rest_beside_an_innocent()
 
@@ -97,7 +99,7 @@ def posix_timer():
     alone()
     event = struct.pack("@Qii", 0, signal.SIGTERM, 0) + bytes(48)
     timer = ctypes.c_void_p()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    stay_on_one_processor()
     check(libc.timer_create(1, event, ctypes.byref(timer)))
     check(libc.timer_settime(timer, 0, struct.pack("@qqqq", 0, 0, 0, 50_000_000), None))
     rest_beside_an_innocent()

@@ -28,6 +28,9 @@ use names::{Aliases, Names};
 use origins::Origins;
 use scheduled::Scheduled;
 
+/// What an incident lacks when a request may have gone unseen, and why.
+const MISSING: &str = "requests";
+const SKIPPED: &str = "the kernel skipped a program that sees requests, so that one may have gone unseen";
 /// Requests that are kept, of all processes together.
 const MAX_KEPT: usize = 256;
 /// Of one process.
@@ -290,6 +293,8 @@ impl Requests {
         let by_manager = |signal: &&Signal| signal.sender.as_ref().is_some_and(Process::is_service_manager);
         let signals = facts.signals.iter().filter(by_manager);
         facts.lost.requests = signals.map(|signal| self.dropped.near(signal.boot_ns)).max().unwrap_or(0);
+        // What explains it may have come since the last time.
+        facts.missing.retain(|missing| missing.field != MISSING);
         let mut requests = self.seen_of(facts);
         self.noted.remove(&facts.target.pid);
         let by_the_end = |request: &Request| request.ts <= facts.outcome.ts;
@@ -312,16 +317,8 @@ impl Requests {
                 let concerns = names.concern_of_senders(&request, facts)?;
                 Some(Request { concerns, ..request })
             }));
-            let skipped = Missing {
-                field: "requests".to_owned(),
-                why: "the kernel skipped a program that sees requests, so that one may have gone unseen"
-                    .to_owned(),
-            };
-            if has_skipped
-                && facts.signals.iter().any(|signal| by_manager(&signal))
-                && !facts.missing.contains(&skipped)
-            {
-                facts.missing.push(skipped);
+            if has_skipped && facts.signals.iter().any(|signal| by_manager(&signal)) {
+                facts.missing.push(Missing { field: MISSING.to_owned(), why: SKIPPED.to_owned() });
             }
         }
         requests.extend(self.scheduled.behind(&requests));
