@@ -35,14 +35,19 @@ impl<W: Write> Session<W> {
     }
 
     fn signal(&mut self, event: &SignalEvent, progress: &mut Progress) -> io::Result<()> {
+        let TaskInfo { tgid: pid, start_boot_ns, .. } = event.target;
+        // Whoever may be a target by its name is recorded until its name was read.
+        if !self.relays.contains(pid) && self.assembler.is_dismissed(ProcessKey { pid, start_boot_ns }) {
+            return Ok(());
+        }
         let code_location = faults::location(event);
         self.learn_ns_pid(&event.target, progress)?;
-        let known = self.targets.get(&event.target.tgid);
+        let known = self.targets.get(&pid);
         let mut record = self.enricher.signal(event, known);
         record.signal.code_location = code_location;
         record.signal.relayed = self.relays.received_before(&record.signal, &record.target);
         self.relays.remember(&record.target, &record.signal);
-        if self.relays.contains(event.target.tgid) {
+        if self.relays.contains(pid) {
             return Ok(());
         }
         if known.is_none() && self.settings.selectors.all {

@@ -213,6 +213,11 @@ impl Assembler {
             .filter(|closed| closed.decisive.is_some())
     }
 
+    /// True when a process was looked at and is no target, so that its late records concern nobody.
+    pub fn is_dismissed(&self, key: ProcessKey) -> bool {
+        self.dismissed.contains(key) && resolve(&self.targets, key).is_none()
+    }
+
     fn find(&mut self, key: ProcessKey) -> Option<&mut Target> {
         let held = resolve(&self.targets, key)?;
         self.targets.get_mut(&held)

@@ -50,6 +50,7 @@ pub(super) struct Kills {
 
 #[derive(Default)]
 struct Aimed {
+    target: Option<ProcessKey>,
     job_cookies: Vec<String>,
     /// Who leads the group that it is in, when that is neither it nor an ancestor: the leader dies with the group.
     leader: Option<Process>,
@@ -79,7 +80,7 @@ impl Kills {
         let own_line = || std::iter::once(target).chain(&target.ancestors);
         let leader = target.pgid.filter(|&id| own_line().all(|process| process.pid != id));
         let leader = leader.and_then(|id| processes.read(id).ok());
-        let aimed = self.targets.entry(target.pid).or_default();
+        let aimed = self.aimed(target);
         aimed.leader = leader;
         aimed.job_cookies = job_cookies.iter().map(|&name| name.to_owned()).collect();
     }
@@ -89,23 +90,30 @@ impl Kills {
         if requests_termination(signal.signal_num)
             && let Some(suspension) = suspension::of(target)
         {
-            keep(&mut self.targets.entry(target.pid).or_default().suspensions, (signal.boot_ns, suspension));
+            keep(&mut self.aimed(target).suspensions, (signal.boot_ns, suspension));
         }
         if signal.mechanism == Mechanism::Bpf {
             // A tracer leaves as soon as it has done its work.
-            let aimed = self.targets.entry(target.pid).or_default();
-            aimed.bpf_programs.get_or_insert_with(|| bpf_senders(processes));
+            self.aimed(target).bpf_programs.get_or_insert_with(|| bpf_senders(processes));
         }
         let Some(sender) = signal.sender.as_ref().filter(|sender| !sender.is(target)) else { return };
         if !signal.mechanism.is_user_sent() || !ends_by_default(signal.signal_num) {
             return;
         }
-        let is_known = |aimed: &Aimed| aimed.acts.iter().any(|(key, _)| *key == sender.key());
-        if self.targets.get(&target.pid).is_some_and(is_known) {
+        if self.aimed(target).acts.iter().any(|(key, _)| *key == sender.key()) {
             return;
         }
         let act = self.act(target, signal, sender, processes);
-        keep(&mut self.targets.entry(target.pid).or_default().acts, (sender.key(), act));
+        keep(&mut self.aimed(target).acts, (sender.key(), act));
+    }
+
+    /// What was learnt about a target, which is nothing when another process had its pid.
+    fn aimed(&mut self, target: &Process) -> &mut Aimed {
+        let aimed = self.targets.entry(target.pid).or_default();
+        if aimed.target.is_none_or(|key| !key.is(target.key())) {
+            *aimed = Aimed { target: Some(target.key()), ..Aimed::default() };
+        }
+        aimed
     }
 
     fn act(

@@ -47,6 +47,7 @@ fn a_dismissed_process_makes_no_incident() {
     drive.signal(&nginx(), kill(100.0, SIGTERM, killer()));
     drive.assembler.push(ns(100.0), Input::Unwatch { target: nginx().key() });
     assert_eq!(drive.assembler.next_deadline(), None);
+    assert!(drive.assembler.is_dismissed(nginx().key()));
     // Records that were under way when the kernel's entry was removed.
     assert!(drive.signal(&nginx(), kill(100.1, SIGKILL, killer())).is_empty());
     assert!(drive.exit(&nginx(), 100.2, 9).is_empty());
@@ -57,6 +58,7 @@ fn a_dismissed_process_can_become_a_target_after_all() {
     let mut drive = Drive::watching(&nginx());
     drive.assembler.push(ns(60.0), Input::Unwatch { target: nginx().key() });
     drive.watch(&nginx());
+    assert!(!drive.assembler.is_dismissed(nginx().key()));
     drive.signal(&nginx(), kill(100.0, SIGKILL, killer()));
     assert_eq!(closed(drive.exit(&nginx(), 100.2, 9)).decisive, Some(0));
 }
