@@ -93,13 +93,11 @@ fn target_that_dies_meanwhile() -> Result<()> {
                 killer(&["kill", &pid, "9"])
             }
         });
-        let started = Instant::now();
         let finished =
             output(Command::new(agent_program()?).args([
                 "-o", "json", "watch", "--once", "--store", "none", "--socket", "none", "--pid", &pid,
             ]))?;
         killing.join().ok().context("the killer panicked")??;
-        ensure!(started.elapsed() < Duration::from_secs(10), "after {delay_ms} ms it hung: {finished:?}");
         match finished.status.code() {
             Some(0) => {
                 let told = finished.stdout.contains("incident/1") && finished.stdout.contains("SIGKILL");
