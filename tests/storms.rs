@@ -83,6 +83,8 @@ fn two_hundred_victims_at_once() -> Result<()> {
         .map(|record| record.number("target.pid"))
         .collect::<Result<_>>()?;
     ensure!(more.is_empty(), "more than one incident for {more:?}");
-    ensure!(!rest.iter().any(|record| record.is("loss")), "records were lost: {rest:?}");
+    // From Linux 7.0 on the kernel skips programs in a crowd; all were told of all the same.
+    let is_fault = |record: &&Record| record.is("loss") && record.at("total") != record.at("skipped");
+    ensure!(!rest.iter().any(|record| is_fault(&record)), "records were lost: {rest:?}");
     Ok(())
 }

@@ -6,6 +6,7 @@ use forensics_common::TaskInfo;
 use forensics_incident::{
     assembly::Input,
     model::{Process, ProcessKey},
+    signals::ends_by_default,
 };
 
 use super::persist::Identity;
@@ -56,6 +57,9 @@ impl<W: Write> Session<W> {
         self.evidence.signal(&record.target, &record.signal);
         self.kills.signal(&record.target, &record.signal, &mut self.enricher.processes);
         self.requests.signal(&record.target, &record.signal);
+        if ends_by_default(record.signal.signal_num) {
+            self.losses.expect_end(event.boot_ns);
+        }
         if self.settings.events
             && !self.persist.is_replaying()
             && self.settings.signals.contains(record.signal.signal_num)
@@ -83,13 +87,24 @@ impl<W: Write> Session<W> {
             return self.push(Input::Exit(record), progress);
         }
         self.learn_ns_pid(&event.task, progress)?;
+        self.ended(pid, event.boot_ns, Input::Exit(record), progress)
+    }
+
+    /// The end of a target: what is known of it is forgotten once its incident has it.
+    pub(super) fn ended(
+        &mut self,
+        pid: u32,
+        boot_ns: u64,
+        end: Input,
+        progress: &mut Progress,
+    ) -> io::Result<()> {
         let target = self.targets.get(&pid).cloned();
         self.forget(pid);
-        let pushed = self.push(Input::Exit(record), progress);
+        let pushed = self.push(end, progress);
         self.evidence.forget(pid);
         self.managers.forget(pid);
         if let Some(target) = target {
-            self.kills.forget(&target, event.boot_ns);
+            self.kills.forget(&target, boot_ns);
         }
         self.requests.forget(pid);
         self.members.forget(pid);

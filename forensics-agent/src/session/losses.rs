@@ -4,26 +4,87 @@ use std::io::{self, Write};
 
 use forensics_incident::{
     assembly::Input,
-    model::{Process, ProcessKey},
+    model::{Missing, Process, ProcessKey},
 };
 
 use super::persist::Note;
 use super::{Progress, Session};
-use crate::{host::clock, report::Loss};
+use crate::host::{
+    clock,
+    proc::{self, Remains},
+};
+use crate::report::Loss;
+
+/// How long after a signal it is looked for the first time whether the kernel has skipped something, nanoseconds; the time
+/// doubles with each look.
+const FIRST_LOOK_NS: u64 = 250_000_000;
+
+/// The last look comes when so much has passed since the one before, nanoseconds: by then whoever survives has survived.
+const LAST_LOOK_NS: u64 = 160_000_000_000;
+
+/// What was skipped by this long before an end may have to do with it, nanoseconds.
+const LATELY_NS: u64 = 10_000_000_000;
 
 /// What was lost since the programs run.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     /// Runs of a program that the kernel skipped.
     skipped: u64,
+    /// When that was last seen to have grown, `CLOCK_BOOTTIME` nanoseconds, and by how many.
+    grown: Option<(u64, u64)>,
     /// Losses that were reported.
     reported: u64,
+    look: Option<Look>,
+}
+
+/// When to look whether the kernel has skipped something: nothing tells of it, least of all the record that was skipped.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// `CLOCK_BOOTTIME` nanoseconds.
+    at_ns: u64,
+    /// Since the look before, nanoseconds.
+    after_ns: u64,
 }
 
 impl Losses {
     /// An earlier agent has told of these, of the same programs, of which the kernel has skipped so many runs by now.
     pub(super) fn go_on(&mut self, reported: u64, skipped: u64) {
-        *self = Self { skipped, reported };
+        *self = Self { skipped, reported, ..Self::default() };
+    }
+
+    /// A target was sent a signal, and may end.
+    pub(super) fn expect_end(&mut self, boot_ns: u64) {
+        let at_ns = boot_ns.saturating_add(FIRST_LOOK_NS);
+        if self.look.is_none_or(|look| look.at_ns > at_ns) {
+            self.look = Some(Look { at_ns, after_ns: FIRST_LOOK_NS });
+        }
+    }
+
+    /// When to look, `CLOCK_BOOTTIME` nanoseconds.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.look.map(|look| look.at_ns)
+    }
+
+    /// True when it is time to look; then the next time is set.
+    fn is_due(&mut self, now_ns: u64) -> bool {
+        let Some(look) = self.look.filter(|look| look.at_ns <= now_ns) else { return false };
+        let after_ns = look.after_ns.saturating_mul(2);
+        let next = Look { at_ns: now_ns.saturating_add(after_ns), after_ns };
+        self.look = Some(next).filter(|next| next.after_ns <= LAST_LOOK_NS);
+        true
+    }
+
+    /// The kernel has skipped so many runs by now.
+    fn skipped(&mut self, now_ns: u64, skipped: u64) {
+        let by = skipped.saturating_sub(self.skipped);
+        if by > 0 {
+            (self.skipped, self.grown) = (skipped, Some((now_ns, by)));
+        }
+    }
+
+    /// How many were skipped lately.
+    fn lately(&self, now_ns: u64) -> u64 {
+        self.grown.filter(|(at, _)| now_ns.saturating_sub(*at) <= LATELY_NS).map_or(0, |(_, by)| by)
     }
 
     /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
@@ -42,21 +103,22 @@ impl Losses {
 
 impl<W: Write> Session<W> {
     /// Reports what the ring buffer had no room for and what the kernel skipped. A lost record may have been the end
-    /// of a target: whoever the kernel has let go of is gone.
+    /// of a target.
     pub(super) fn notice_losses(&mut self, progress: &mut Progress) -> io::Result<()> {
-        if !progress.closed.is_empty() {
-            self.losses.skipped = self.kernel.recursion_misses();
+        let now_ns = clock::boot_ns();
+        // Nobody is told to have survived who may be gone.
+        let is_due = self.losses.is_due(now_ns)
+            || self.assembler.next_deadline().is_some_and(|deadline| deadline <= now_ns);
+        if is_due || !progress.closed.is_empty() {
+            self.losses.skipped(now_ns, self.kernel.recursion_misses());
         }
         let Some(records) = self.losses.news(self.ring.lost()) else { return Ok(()) };
         let total = self.losses.told();
         self.note(Note::Lost(total));
         self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped: self.losses.skipped })?;
-        let suspects: Vec<ProcessKey> = self
-            .targets
-            .values()
-            .filter(|target| !self.watched.contains(target.pid))
-            .map(Process::key)
-            .collect();
+        let targets = self.targets.values().map(Process::key);
+        let gone: Vec<(ProcessKey, Remains)> =
+            targets.filter_map(|key| Some((key, self.remains(key)?))).collect();
         // Those that have ended just now have a record on its way.
         loop {
             let batch = self.ring.take();
@@ -65,14 +127,43 @@ impl<W: Write> Session<W> {
                 break;
             }
         }
-        for target in suspects {
+        for (target, remains) in gone {
             if self.targets.get(&target.pid).is_some_and(|held| held.key() == target) {
-                self.forget(target.pid);
-                self.push(Input::Gone { target, boot_ns: clock::boot_ns() }, progress)?;
-                self.evidence.forget(target.pid);
+                self.gone(target, remains, progress)?;
             }
         }
         Ok(())
+    }
+
+    /// What is left of a target that has ended.
+    fn remains(&self, target: ProcessKey) -> Option<Remains> {
+        // Whoever the kernel has let go of is at its end, though there may be more of it yet.
+        let is_let_go = || !self.settings.selectors.all && !self.watched.contains(target.pid);
+        proc::remains(target).or_else(|| is_let_go().then_some(Remains::Nothing))
+    }
+
+    /// A target has ended, and there is no record of it.
+    fn gone(&mut self, target: ProcessKey, remains: Remains, progress: &mut Progress) -> io::Result<()> {
+        let (wait_status, what) = match remains {
+            Remains::Zombie(Some(status)) => (Some(status), "when it ended is not known"),
+            Remains::Zombie(None) | Remains::Nothing => (None, "how and when it ended is not known"),
+        };
+        let missing = Missing {
+            field: "outcome".to_owned(),
+            why: format!("the kernel's record of its end was lost: {what}"),
+        };
+        self.push(Input::Missing { target, missing }, progress)?;
+        // A program that was skipped has left it among those that are watched.
+        self.watched.remove(target.pid);
+        let boot_ns = clock::boot_ns();
+        self.ended(target.pid, boot_ns, Input::Gone { target, boot_ns, wait_status }, progress)
+    }
+
+    /// Records that the kernel may have skipped shortly before now, of whomever.
+    pub(super) fn skipped_lately(&mut self) -> u64 {
+        let now_ns = clock::boot_ns();
+        self.losses.skipped(now_ns, self.kernel.recursion_misses());
+        self.losses.lately(now_ns)
     }
 }
 
@@ -90,5 +181,34 @@ mod tests {
         assert_eq!(next.news(4), None, "these are the same");
         assert_eq!((next.news(0), next.told()), (None, 6), "gaps in the sequences are counted anew");
         assert_eq!(next.news(5), Some(1));
+    }
+
+    #[test]
+    fn looks_become_rarer_and_end() {
+        let mut losses = Losses::default();
+        assert!(!losses.is_due(u64::MAX) && losses.deadline().is_none());
+        losses.expect_end(1_000);
+        losses.expect_end(2_000);
+        assert_eq!(losses.deadline(), Some(1_000 + FIRST_LOOK_NS), "a storm does not put it off");
+        assert!(!losses.is_due(1_000));
+        let mut looks = Vec::new();
+        while let Some(at) = losses.deadline() {
+            assert!(losses.is_due(at));
+            looks.push(at / 1_000_000);
+        }
+        assert_eq!(looks, [250, 750, 1_750, 3_750, 7_750, 15_750, 31_750, 63_750, 127_750, 255_750]);
+        losses.expect_end(0);
+        assert!(losses.is_due(FIRST_LOOK_NS));
+        losses.expect_end(FIRST_LOOK_NS);
+        assert_eq!(losses.deadline(), Some(2 * FIRST_LOOK_NS), "the next signal is looked after as soon");
+    }
+
+    #[test]
+    fn what_was_skipped_long_ago_is_of_no_concern() {
+        let mut losses = Losses::default();
+        losses.skipped(1_000, 3);
+        losses.skipped(2_000, 3);
+        assert_eq!((losses.lately(2_000), losses.lately(1_000 + LATELY_NS)), (3, 3));
+        assert_eq!(losses.lately(1_001 + LATELY_NS), 0);
     }
 }

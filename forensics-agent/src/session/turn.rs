@@ -16,9 +16,12 @@ impl<W: Write> Session<W> {
     pub async fn step(&mut self) -> io::Result<Progress> {
         let deadline = self.assembler.next_deadline();
         let now = clock::boot_ns();
-        let deadline =
-            deadline.into_iter().chain(self.answers.deadline()).chain(self.storage.deadline()).min();
-        let patience = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(now)));
+        let deadline = [deadline, self.answers.deadline(), self.storage.deadline(), self.losses.deadline()];
+        let patience = deadline
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|deadline| Duration::from_nanos(deadline.saturating_sub(now)));
         let mut batch = Batch::default();
         tokio::select! {
             records = self.ring.next() => batch = records?,

@@ -57,6 +57,8 @@ pub enum Input {
         target: ProcessKey,
         /// When that was noticed, `CLOCK_BOOTTIME` nanoseconds.
         boot_ns: u64,
+        /// What it left for its parent, as wait(2) has it, when that was still there.
+        wait_status: Option<u32>,
     },
 }
 

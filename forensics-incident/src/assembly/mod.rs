@@ -138,8 +138,8 @@ impl Assembler {
                 Vec::new()
             }
             Input::Exit(exit) => self.exit(exit),
-            Input::Gone { target, boot_ns } => {
-                self.end(target, &Ending::unseen(OutcomeKind::Unknown, boot_ns))
+            Input::Gone { target, boot_ns, wait_status } => {
+                self.end(target, &Ending::noticed(boot_ns, wait_status))
             }
         }
     }
@@ -157,7 +157,7 @@ impl Assembler {
             && deadline <= now_boot_ns
         {
             self.deadlines.remove(&(deadline, key));
-            let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+            let ending = Ending::survival(now_boot_ns);
             if let Some(target) = self.targets.get_mut(&key) {
                 let closed = target.close(&ending, &self.config);
                 outputs.push(Output::Closed(Box::new(closed)));
@@ -172,7 +172,7 @@ impl Assembler {
         let Some(target) = self.targets.get_mut(&key) else { return Vec::new() };
         let Some(request) = &target.request else { return Vec::new() };
         self.deadlines.remove(&(request.deadline, key));
-        let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+        let ending = Ending::survival(now_boot_ns);
         vec![Output::Closed(Box::new(target.close(&ending, &self.config)))]
     }
 
@@ -181,7 +181,7 @@ impl Assembler {
     pub fn preview(&self, now_boot_ns: u64, key: ProcessKey) -> Option<Closed> {
         let target = self.targets.get(&resolve(&self.targets, key)?)?;
         target.request.as_ref()?;
-        let ending = Ending::unseen(OutcomeKind::Survived, now_boot_ns);
+        let ending = Ending::survival(now_boot_ns);
         Some(target.clone().close(&ending, &self.config))
     }
 
@@ -259,7 +259,7 @@ impl Assembler {
     fn bury(&mut self, key: ProcessKey, now_boot_ns: u64) -> Vec<Output> {
         let older = ProcessKey { pid: key.pid, start_boot_ns: 0 }..key;
         let older = self.targets.range(older).map(|(&key, _)| key).collect::<Vec<_>>();
-        let unseen = Ending::unseen(OutcomeKind::Unknown, now_boot_ns);
+        let unseen = Ending::noticed(now_boot_ns, None);
         older.into_iter().flat_map(|key| self.end(key, &unseen)).collect()
     }
 

@@ -44,24 +44,36 @@ pub(super) struct Ending<'a> {
     pub(super) kind: OutcomeKind,
     pub(super) boot_ns: u64,
     pub(super) exit: Option<&'a ExitRecord>,
+    /// As wait(2) has it.
+    wait_status: Option<u32>,
 }
 
 impl<'a> Ending<'a> {
     /// An end that the kernel recorded.
     pub(super) fn of(exit: &'a ExitRecord) -> Self {
-        let killed = exit.wait_status & 0x7f != 0;
-        let kind = if killed { OutcomeKind::Killed } else { OutcomeKind::Exited };
-        Self { kind, boot_ns: exit.boot_ns, exit: Some(exit) }
+        let wait_status = Some(exit.wait_status);
+        Self { kind: kind_of(exit.wait_status), boot_ns: exit.boot_ns, exit: Some(exit), wait_status }
     }
 
-    /// An end of the observation, `kind` being survived or unknown.
-    pub(super) fn unseen(kind: OutcomeKind, boot_ns: u64) -> Self {
-        Self { kind, boot_ns, exit: None }
+    /// An end that the kernel did not record, and that was noticed later.
+    pub(super) fn noticed(boot_ns: u64, wait_status: Option<u32>) -> Self {
+        let kind = wait_status.map_or(OutcomeKind::Unknown, kind_of);
+        Self { kind, boot_ns, exit: None, wait_status }
+    }
+
+    /// An end of the observation.
+    pub(super) fn survival(boot_ns: u64) -> Self {
+        Self { kind: OutcomeKind::Survived, boot_ns, exit: None, wait_status: None }
+    }
+
+    /// True when it happened at its moment, and not some time before.
+    fn is_timed(&self) -> bool {
+        self.exit.is_some() || self.kind == OutcomeKind::Survived
     }
 
     /// The signal of which the target died.
     pub(super) fn signal(&self) -> Option<u32> {
-        let number = self.exit?.wait_status & 0x7f;
+        let number = self.wait_status? & 0x7f;
         (self.kind == OutcomeKind::Killed).then_some(number)
     }
 }
@@ -137,7 +149,7 @@ impl Target {
         };
         let end = End { kind: ending.kind, signal: ending.signal(), ts, since_ts: unix(since_ns) };
         let found = decisive(end, &self.process, self.ledger.signals());
-        let after_s = found.map(|(_, _, from)| (ts - from).max(0.0));
+        let after_s = found.filter(|_| ending.is_timed()).map(|(_, _, from)| (ts - from).max(0.0));
         let entry = found.and_then(|(index, ..)| self.ledger.entries().get(index));
         let group_id = entry.and_then(|entry| entry.group_id.clone());
         let missing = self.missing();
@@ -199,6 +211,11 @@ fn with_markers(mut context: Context, markers: &[Marker]) -> Context {
     context
 }
 
+/// How a process ended that has such a wait status.
+fn kind_of(wait_status: u32) -> OutcomeKind {
+    if wait_status & 0x7f != 0 { OutcomeKind::Killed } else { OutcomeKind::Exited }
+}
+
 /// The end in the words of the record.
 fn outcome(ending: &Ending<'_>, start_boot_ns: u64, ts: f64, after_s: Option<f64>) -> Outcome {
     let signal_num = ending.signal();
@@ -207,13 +224,15 @@ fn outcome(ending: &Ending<'_>, start_boot_ns: u64, ts: f64, after_s: Option<f64
     let caller = exited.and_then(|exit| exit.caller.as_ref());
     let last = exit.map(|exit| (exit.tid, &exit.thread));
     let (exit_tid, exit_thread) = caller.map(|(tid, name)| (*tid, name)).or(last).unzip();
-    let lived_ns = ending.boot_ns.checked_sub(start_boot_ns).filter(|_| start_boot_ns != 0);
+    let lived_ns =
+        ending.boot_ns.checked_sub(start_boot_ns).filter(|_| start_boot_ns != 0 && ending.is_timed());
+    let status = ending.wait_status.filter(|_| ending.kind == OutcomeKind::Exited);
     Outcome {
         kind: ending.kind,
         signal: signal_num.map(signals::name),
         signal_num,
-        exit_code: exited.and_then(|exit| i32::try_from((exit.wait_status >> 8) & 0xff).ok()),
-        core_dumped: signal_num.is_some() && exit.is_some_and(|exit| exit.wait_status & 0x80 != 0),
+        exit_code: status.and_then(|status| i32::try_from((status >> 8) & 0xff).ok()),
+        core_dumped: signal_num.is_some() && ending.wait_status.is_some_and(|status| status & 0x80 != 0),
         tracer: exit.and_then(|exit| exit.tracer.clone()),
         exit_tid,
         exit_thread: exit_thread.filter(|name| !name.is_empty()).cloned(),

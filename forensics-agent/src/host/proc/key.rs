@@ -20,6 +20,25 @@ pub fn is_alive(process: ProcessKey) -> bool {
     read_key(process.pid).is_some_and(|now| now.is(process))
 }
 
+/// What is left of a process that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing: its parent has waited for it, or its pid is another one's by now.
+    Nothing,
+    /// What its parent has not asked for yet, as wait(2) has it; none where that may not be read, or where it exited with 0.
+    Zombie(Option<u32>),
+}
+
+/// What is left of a process; none while a thread of it is alive. A process whose first thread alone has ended looks like a
+/// zombie, but has more threads.
+pub fn remains(process: ProcessKey) -> Option<Remains> {
+    let Some(stat) = stat(process.pid).filter(|stat| key(process.pid, stat).is(process)) else {
+        return Some(Remains::Nothing);
+    };
+    let has_ended = matches!(stat.state, 'Z' | 'X') && stat.threads <= 1;
+    has_ended.then(|| Remains::Zombie(Some(stat.exit_code).filter(|code| *code != 0)))
+}
+
 /// True when nobody else has the pid of this process: it has it itself, be it as a zombie, or no process and no thread does.
 pub fn is_alone_with_pid(process: ProcessKey) -> bool {
     match stat(process.pid) {

@@ -21,7 +21,7 @@ pub use cgroup::cgroup_path;
 pub use cmdline::{CMDLINE_CAP, Cmdline};
 pub use dir::{ProcDir, ProcError};
 pub use environ::Environ;
-pub use key::{is_alive, is_alone_with_pid, read_key, state};
+pub use key::{Remains, is_alive, is_alone_with_pid, read_key, remains, state};
 pub use list::{PidNamespace, exists, list_pids, pid_namespace};
 pub use maps::location;
 pub use process::{

@@ -29,6 +29,8 @@ pub struct Stat {
     pub vsize: u64,
     /// Resident memory, pages.
     pub rss_pages: i64,
+    /// Of a zombie, what its parent will be told, as wait(2) has it (field 52); 0 as well where that may not be read.
+    pub exit_code: u32,
 }
 
 /// `PF_KTHREAD` of `include/linux/sched.h`.
@@ -62,6 +64,7 @@ impl Stat {
             start_ticks: fields.nth(1)?,
             vsize: fields.next()?,
             rss_pages: fields.next()?,
+            exit_code: fields.nth(27).unwrap_or(0),
         };
         state.next().is_none().then_some(stat)
     }
@@ -92,8 +95,8 @@ mod tests {
 
     use super::*;
 
-    const TAIL: &str =
-        "S 1 20 30 34816 20 4194560 7 8 9 10 11 12 13 14 20 0 3 0 987654 4096000 250 1844 1 1 0";
+    const TAIL: &str = "S 1 20 30 34816 20 4194560 7 8 9 10 11 12 13 14 20 0 3 0 987654 4096000 250 1844 1 1 0 0 0 0 0 \
+                        0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 137";
 
     #[test]
     fn fields_stand_where_the_manual_says() {
@@ -113,6 +116,7 @@ mod tests {
             start_ticks: 987_654,
             vsize: 4_096_000,
             rss_pages: 250,
+            exit_code: 137,
         };
         assert_eq!(stat, expected);
     }

@@ -1,6 +1,7 @@
 //! Who a target is over its life: exec, pids used again, records in another order than they happened.
 
 use super::*;
+use crate::model::Outcome;
 
 #[test]
 fn an_exit_is_reported_once() {
@@ -8,7 +9,7 @@ fn an_exit_is_reported_once() {
     closed(drive.exit(&nginx(), 100.0, 9));
     assert!(drive.exit(&nginx(), 100.0, 9).is_empty());
     assert!(drive.watch(&nginx()).is_empty());
-    let gone = Input::Gone { target: nginx().key(), boot_ns: ns(101.0) };
+    let gone = Input::Gone { target: nginx().key(), boot_ns: ns(101.0), wait_status: None };
     assert!(drive.assembler.push(ns(101.0), gone).is_empty());
     assert!(drive.assembler.targets.is_empty());
 }
@@ -101,10 +102,28 @@ fn a_reused_pid_is_another_process() {
 fn a_target_that_is_gone_has_an_unknown_end() {
     let mut drive = Drive::watching(&nginx());
     drive.signal(&nginx(), kill(100.0, SIGKILL, killer()));
-    let gone = Input::Gone { target: nginx().key(), boot_ns: ns(101.0) };
+    let gone = Input::Gone { target: nginx().key(), boot_ns: ns(101.0), wait_status: None };
     let closed = closed(drive.assembler.push(ns(101.0), gone));
     assert_eq!((closed.outcome.kind, closed.decisive), (OutcomeKind::Unknown, Some(0)));
-    assert_eq!(closed.outcome.exit_tid, None);
+    assert_eq!((closed.outcome.exit_tid, closed.outcome.after_s, closed.outcome.lived_s), (None, None, None));
+}
+
+#[test]
+fn a_target_that_is_gone_may_have_left_its_status() {
+    for (wait_status, kind, signal_num, exit_code) in [
+        (9, OutcomeKind::Killed, Some(9), None),
+        (0x8b, OutcomeKind::Killed, Some(11), None),
+        (0x300, OutcomeKind::Exited, None, Some(3)),
+    ] {
+        let mut drive = Drive::watching(&nginx());
+        drive.signal(&nginx(), kill(100.0, SIGKILL, killer()));
+        let wait_status = Some(wait_status);
+        let gone = Input::Gone { target: nginx().key(), boot_ns: ns(101.0), wait_status };
+        let Outcome { kind: was, signal_num: signal, exit_code: code, core_dumped, after_s, .. } =
+            closed(drive.assembler.push(ns(101.0), gone)).outcome;
+        assert_eq!((was, signal, code), (kind, signal_num, exit_code));
+        assert_eq!((core_dumped, after_s), (wait_status == Some(0x8b), None), "when it was, nobody saw");
+    }
 }
 
 #[test]
