@@ -71,9 +71,11 @@ pub enum Stream {
     Request = 4,
     /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_attach_task`
     Cgroup = 5,
+    /// `sched_process_exit`, of the program that stands in for the first one.
+    ExitAgain = 6,
 }
 
 impl Stream {
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }

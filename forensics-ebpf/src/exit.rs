@@ -5,20 +5,26 @@
 //!
 //! Whoever calls `exit_group(2)` goes on to end at once, while the others must first be woken up to die, so the last
 //! one is seldom the one that wanted it.
+//!
+//! From Linux 7.0 on a raw tracepoint can be preempted, and as long as a task stays inside the program, the kernel skips it for
+//! every other task on that CPU: of a crowd that dies at once, most would go unseen. A tracepoint of the older kind is not
+//! preempted, but skipped while a map is being written to on that CPU. So there both are attached, and whichever comes first
+//! takes the target.
 
 use aya_ebpf::{
-    EbpfContext as _,
+    EbpfContext,
     bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_stack, bpf_ktime_get_boot_ns},
-    macros::raw_tracepoint,
-    programs::RawTracePointContext,
+    helpers::generated::{bpf_get_current_task, bpf_get_stack, bpf_ktime_get_boot_ns},
+    macros::{raw_tracepoint, tracepoint},
+    maps::PerCpuArray,
+    programs::{RawTracePointContext, TracePointContext},
 };
 use forensics_common::{ExitCaller, ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
 
 use crate::{
     emit,
     globals::{config, exit_group, offset},
-    maps::{EXIT_CALLERS, EXIT_SCRATCH},
+    maps::{EXIT_AGAIN_SCRATCH, EXIT_CALLERS, EXIT_SCRATCH},
     read::{Unreadable, bytes, field, pointer},
     registers, targets, task,
 };
@@ -31,18 +37,34 @@ const SIGNAL_BITS: u32 = 0x7f;
 /// match-proto: `trace_sched_process_exit(struct task_struct *p)`, since 6.16 with `bool group_dead`
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(ctx: RawTracePointContext) -> i32 {
-    let task: u64 = ctx.arg(0);
-    let Ok(tgid) = field::<u32>(task, offset!(task_tgid)) else { return 0 };
+    ended(&ctx, ctx.arg(0), Stream::Exit, &EXIT_SCRATCH);
+    0
+}
+
+/// A thread ends, and [`process_exit`] may have been skipped.
+#[tracepoint]
+fn process_exit_again(ctx: TracePointContext) -> u32 {
+    // Only who is watched can be taken by one of the two alone.
+    if config!(all) == 0 {
+        // SAFETY: the helper takes nothing. Whoever ends is the one that runs.
+        ended(&ctx, unsafe { bpf_get_current_task() }, Stream::ExitAgain, &EXIT_AGAIN_SCRATCH);
+    }
+    0
+}
+
+#[inline(always)]
+fn ended(ctx: &impl EbpfContext, task: u64, stream: Stream, scratch: &PerCpuArray<ExitRecord>) {
+    let Ok(tgid) = field::<u32>(task, offset!(task_tgid)) else { return };
     let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
-        return 0;
+        return;
     }
-    let Ok(signal) = pointer(task, offset!(task_signal)) else { return 0 };
+    let Ok(signal) = pointer(task, offset!(task_signal)) else { return };
     if field::<u32>(signal, offset!(signal_live)).is_ok_and(|live| live != 0) {
         if watched.is_some() {
             note_caller(task, tgid);
         }
-        return 0;
+        return;
     }
     let status = wait_status(task, signal);
     let (signals, target_flags) = match watched {
@@ -50,18 +72,18 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
             // SAFETY: a value of a preallocated map, copied before it is given back.
             let Target { signals, flags, .. } = unsafe { *target };
             if !targets::remove(tgid) {
-                return 0;
+                return;
             }
             (signals, flags)
         }
         None if status.as_ref().is_ok_and(|status| status & SIGNAL_BITS != 0) => (u64::MAX, 0),
-        None => return 0,
+        None => return,
     };
-    let Some(record) = EXIT_SCRATCH.get_ptr_mut(0) else { return 0 };
+    let Some(record) = scratch.get_ptr_mut(0) else { return };
     // SAFETY: the scratch record of this CPU and program.
     unsafe {
         let record = &mut *record;
-        emit::begin(&raw mut record.header, Kind::Exit, Stream::Exit, bpf_ktime_get_boot_ns());
+        emit::begin(&raw mut record.header, Kind::Exit, stream, bpf_ktime_get_boot_ns());
         task::describe(task, &raw mut record.task);
         record.signals = signals;
         record.target_flags = target_flags;
@@ -71,9 +93,8 @@ fn process_exit(ctx: RawTracePointContext) -> i32 {
         let got =
             bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_EXIT_FRAMES * 8) as u32, 0);
         record.frame_count = if got > 0 { got as u32 / 8 } else { 0 };
-        emit::send(&ctx, (&raw mut *record).cast(), size_of::<ExitRecord>() as u32);
+        emit::send(ctx, (&raw mut *record).cast(), size_of::<ExitRecord>() as u32);
     }
-    0
 }
 
 /// Remembers a thread that called `exit_group(2)`, the first one when several did.

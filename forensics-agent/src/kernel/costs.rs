@@ -7,6 +7,7 @@ use aya::{Ebpf, programs::Program};
 use forensics_common::Config;
 
 use super::{
+    exits,
     load::{Kernel, Programs},
     requests::RequestHook,
 };
@@ -35,14 +36,15 @@ pub struct ProgramCost {
 }
 
 impl Kernel {
-    /// Runs of programs that the kernel skipped because the program was running already, since loading.
+    /// Runs of programs that the kernel skipped because the program was running already, since loading. Where two are attached
+    /// at ends, those of the second: what the first one missed is of no concern.
     pub fn recursion_misses(&self) -> u64 {
         let ebpf = match &self.programs {
             Programs::Own(ebpf) => ebpf,
             Programs::Adopted(adopted) => return adopted.recursion_misses(),
         };
         // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
-        misses(ebpf, |name| !RequestHook::is_program(name))
+        misses(ebpf, |name| !(RequestHook::is_program(name) || self.sees_exits_again && name == exits::FIRST))
     }
 
     /// Whether the kernel may have skipped a run of a program that sees requests, and a request with it.

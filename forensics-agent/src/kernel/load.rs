@@ -61,6 +61,8 @@ pub struct Kernel {
     pub(super) hook: Hook,
     /// The programs of cgroups are attached as well.
     pub(super) sees_cgroups: bool,
+    /// The second program at ends is attached as well.
+    pub(super) sees_exits_again: bool,
     /// The hook for requests that is attached.
     pub(super) requests: Option<RequestHook>,
     /// Since when they run, `CLOCK_BOOTTIME` nanoseconds.
@@ -132,6 +134,7 @@ impl Kernel {
             links: Vec::new(),
             hook,
             sees_cgroups: false,
+            sees_exits_again: false,
             requests: None,
             since_ns: clock::boot_ns(),
             load_times: Vec::new(),
@@ -152,6 +155,7 @@ impl Kernel {
                 kernel.attach_btf(hook.program(), "signal_generate", &btf?)?;
             }
         }
+        kernel.attach_to_exits_again();
         // Nobody needs that memory again.
         drop(huge_pages);
         memory::trim();

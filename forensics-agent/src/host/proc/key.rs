@@ -66,6 +66,8 @@ fn stat(pid: u32) -> Option<Stat> {
 mod tests {
     use super::*;
 
+    const TEN_S: u64 = 10_000_000_000;
+
     #[test]
     fn alive_and_not() {
         let own = std::process::id();
@@ -87,5 +89,25 @@ mod tests {
         assert!(is_alone_with_pid(born), "a zombie keeps its pid");
         child.wait().expect("a child of ours");
         assert!(is_alone_with_pid(born), "nobody has the pid");
+    }
+
+    #[test]
+    fn what_is_left() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a child");
+        let born = read_key(child.id()).expect("a process");
+        assert_eq!(remains(born), None, "it is alive");
+        let another = ProcessKey { start_boot_ns: born.start_boot_ns - TEN_S, ..born };
+        assert_eq!(remains(another), Some(Remains::Nothing), "its pid is another one's");
+        child.kill().expect("a child of ours");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while remains(born).is_none() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        // Elsewhere the kernel says 0.
+        let is_root = rustix::process::getuid().is_root();
+        let status = remains(born).map(|remains| matches!(remains, Remains::Zombie(Some(9))));
+        assert!(status == Some(true) || !is_root, "{:?}", remains(born));
+        child.wait().expect("a child of ours");
+        assert_eq!(remains(born), Some(Remains::Nothing));
     }
 }

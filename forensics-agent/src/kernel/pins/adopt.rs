@@ -13,6 +13,7 @@ use super::manifest::Shape;
 use super::{CONFIG, Fit, MAPS, Manifest, Pins, Wanted};
 use crate::kernel::{
     costs::recursion_misses,
+    exits,
     load::{CGROUP_PROGRAMS, Hook, Kernel, LoadError, Maps, PROCESS_PROGRAMS, Programs},
     requests::RequestHook,
     watch_pages::WatchPages,
@@ -115,11 +116,12 @@ impl Pins {
             lineage: self.typed("LINEAGE")?,
             counters: self.typed("COUNTERS")?,
         };
+        let sees_exits_again = self.link(exits::AGAIN).exists();
         let programs = std::fs::read_dir(&self.directory).map_err(|error| failed("the programs", &error))?;
         let programs = programs.flatten().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let program = name.strip_prefix("program_")?;
-            if RequestHook::is_program(program) {
+            if RequestHook::is_program(program) || (sees_exits_again && program == exits::FIRST) {
                 return None;
             }
             object(&entry.path()).ok().map(Program)
@@ -132,6 +134,7 @@ impl Pins {
             load_times: Vec::new(),
             hook,
             sees_cgroups: true,
+            sees_exits_again,
             requests: manifest.requests(),
             since_ns: manifest.since_ns,
         })
