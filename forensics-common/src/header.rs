@@ -71,7 +71,7 @@ pub enum Stream {
     Request = 4,
     /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_attach_task`
     Cgroup = 5,
-    /// `sched_process_exit`, of the program that stands in for the first one.
+    /// `signal_generate`, for ends that the program at `sched_process_exit` was skipped for.
     ExitAgain = 6,
 }
 

@@ -6,18 +6,21 @@
 //! Whoever calls `exit_group(2)` goes on to end at once, while the others must first be woken up to die, so the last
 //! one is seldom the one that wanted it.
 //!
-//! From Linux 7.0 on a raw tracepoint can be preempted, and as long as a task stays inside the program, the kernel skips it for
-//! every other task on that CPU: of a crowd that dies at once, most would go unseen. A tracepoint of the older kind is not
-//! preempted, but skipped while a map is being written to on that CPU. So there both are attached, and whichever comes first
-//! takes the target.
+//! The kernel skips a program on a CPU as long as another task is inside it, and from Linux 7.0 on a task can be preempted
+//! there: of a crowd that dies at once, most would go unseen. What parents are told cannot be preempted, so an end that was
+//! skipped is made up for then ([`stand_in`]).
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_current_task, bpf_get_stack, bpf_ktime_get_boot_ns},
-    macros::{raw_tracepoint, tracepoint},
+    helpers::generated::{
+        bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_stack, bpf_ktime_get_boot_ns,
+    },
+    macros::raw_tracepoint,
     maps::PerCpuArray,
-    programs::{RawTracePointContext, TracePointContext},
+    programs::RawTracePointContext,
 };
 use forensics_common::{ExitCaller, ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GROUP_EXIT, Stream, Target};
 
@@ -37,36 +40,62 @@ const SIGNAL_BITS: u32 = 0x7f;
 /// match-proto: `trace_sched_process_exit(struct task_struct *p)`, since 6.16 with `bool group_dead`
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(ctx: RawTracePointContext) -> i32 {
-    ended(&ctx, ctx.arg(0), Stream::Exit, &EXIT_SCRATCH);
-    0
-}
-
-/// A thread ends, and [`process_exit`] may have been skipped.
-#[tracepoint]
-fn process_exit_again(ctx: TracePointContext) -> u32 {
-    // Only who is watched can be taken by one of the two alone.
-    if config!(all) == 0 {
-        // SAFETY: the helper takes nothing. Whoever ends is the one that runs.
-        ended(&ctx, unsafe { bpf_get_current_task() }, Stream::ExitAgain, &EXIT_AGAIN_SCRATCH);
-    }
-    0
-}
-
-#[inline(always)]
-fn ended(ctx: &impl EbpfContext, task: u64, stream: Stream, scratch: &PerCpuArray<ExitRecord>) {
-    let Ok(tgid) = field::<u32>(task, offset!(task_tgid)) else { return };
+    let task: u64 = ctx.arg(0);
+    let Ok(tgid) = field::<u32>(task, offset!(task_tgid)) else { return 0 };
     let watched = targets::find(tgid);
     if watched.is_none() && config!(all) == 0 {
-        return;
+        return 0;
     }
-    let Ok(signal) = pointer(task, offset!(task_signal)) else { return };
+    let Ok(signal) = pointer(task, offset!(task_signal)) else { return 0 };
     if field::<u32>(signal, offset!(signal_live)).is_ok_and(|live| live != 0) {
         if watched.is_some() {
             note_caller(task, tgid);
         }
+        return 0;
+    }
+    tell(&ctx, task, tgid, signal, watched, Stream::Exit, &EXIT_SCRATCH);
+    0
+}
+
+/// Somebody is sent SIGCHLD: by the last thread of a target, when its parent is told of its end (`do_notify_parent()` in
+/// `kernel/signal.c`). A target that is still there then was skipped by [`process_exit`].
+///
+/// A function of its own, since it has no part in what the program that calls it does millions of times.
+#[inline(never)]
+pub(crate) fn stand_in(ctx: *mut c_void) {
+    // SAFETY: the helper takes nothing.
+    let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
+    let watched = targets::find(tgid);
+    if watched.is_none() {
         return;
     }
-    let status = wait_status(task, signal);
+    // SAFETY: as above.
+    let task = unsafe { bpf_get_current_task() };
+    let Ok(signal) = pointer(task, offset!(task_signal)) else { return };
+    // Who is alive sends it of his own will.
+    if field::<u32>(signal, offset!(signal_live)).is_ok_and(|live| live == 0) {
+        // Its arguments are of no interest here.
+        let ctx = RawTracePointContext::new(ctx);
+        tell(&ctx, task, tgid, signal, watched, Stream::ExitAgain, &EXIT_AGAIN_SCRATCH);
+    }
+}
+
+/// Records the end of a process: `task` is its last thread, `signal` its `signal_struct`.
+#[inline(always)]
+fn tell(
+    ctx: &impl EbpfContext,
+    task: u64,
+    tgid: u32,
+    signal: u64,
+    watched: Option<*mut Target>,
+    stream: Stream,
+    scratch: &PerCpuArray<ExitRecord>,
+) {
+    // Both at once: kernels before 6.3 do not let what one of the two cases alone has written be read in the other.
+    let (status, status_missing) = match wait_status(task, signal) {
+        Ok(status) => (status, 0),
+        Err(_) => (0, 1),
+    };
     let (signals, target_flags) = match watched {
         Some(target) => {
             // SAFETY: a value of a preallocated map, copied before it is given back.
@@ -76,7 +105,7 @@ fn ended(ctx: &impl EbpfContext, task: u64, stream: Stream, scratch: &PerCpuArra
             }
             (signals, flags)
         }
-        None if status.as_ref().is_ok_and(|status| status & SIGNAL_BITS != 0) => (u64::MAX, 0),
+        None if status & SIGNAL_BITS != 0 => (u64::MAX, 0),
         None => return,
     };
     let Some(record) = scratch.get_ptr_mut(0) else { return };
@@ -87,9 +116,9 @@ fn ended(ctx: &impl EbpfContext, task: u64, stream: Stream, scratch: &PerCpuArra
         task::describe(task, &raw mut record.task);
         record.signals = signals;
         record.target_flags = target_flags;
-        record.status_missing = u32::from(status.is_err());
+        record.status_missing = status_missing;
         take_caller(task, tgid, &mut record.caller);
-        record.wait_status = status.unwrap_or(0);
+        record.wait_status = status;
         let got =
             bpf_get_stack(ctx.as_ptr(), (&raw mut record.stack).cast(), (MAX_EXIT_FRAMES * 8) as u32, 0);
         record.frame_count = if got > 0 { got as u32 / 8 } else { 0 };

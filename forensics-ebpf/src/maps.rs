@@ -74,7 +74,7 @@ pub(crate) static SIGNAL_SCRATCH: PerCpuArray<SignalScratch> = PerCpuArray::with
 #[map]
 pub(crate) static EXIT_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_entries(1, 0);
 
-/// See [`SIGNAL_SCRATCH`]. The second program may run while the first one is preempted.
+/// See [`SIGNAL_SCRATCH`]. What stands in for the program may run while it is preempted.
 #[map]
 pub(crate) static EXIT_AGAIN_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_entries(1, 0);
 

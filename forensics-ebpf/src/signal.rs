@@ -28,7 +28,7 @@ use forensics_common::{
 use crate::{
     atomic,
     caller::{self, Fault},
-    emit,
+    emit, exit,
     globals::{config, have_task_pt_regs, offset},
     maps::{FOLDS, SIGNAL_SCRATCH},
     outlet, path, reach,
@@ -44,6 +44,8 @@ const SI_KERNEL: i32 = 0x80;
 const SEND_SIG_PRIV: u64 = 1;
 /// Offset of `si_code` in `siginfo`, a UAPI structure, on every architecture but MIPS.
 const SI_CODE: u32 = 8;
+/// Of a child that ends.
+const SIGCHLD: u32 = 17;
 /// Of a process that writes where nobody reads.
 const SIGPIPE: u32 = 13;
 /// `SIG_IGN`; larger values are the addresses of handlers.
@@ -96,6 +98,9 @@ fn signal_btf(ctx: BtfTracePointContext) -> i32 {
 /// Filter, fold, record.
 #[inline(always)]
 fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn() -> Result<u32, Unreadable>) {
+    if generated.signal == SIGCHLD {
+        exit::stand_in(ctx.as_ptr());
+    }
     let bit = 1u64 << (generated.signal.wrapping_sub(1) & 63);
     if (config!(record_mask) | config!(unhandled_mask)) & bit == 0 {
         return;

@@ -3,12 +3,11 @@
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::time::Duration;
 
-use aya::{Ebpf, programs::Program};
+use aya::programs::Program;
 use forensics_common::Config;
 
 use super::{
-    exits,
-    load::{Kernel, Programs},
+    load::{Kernel, PROCESS_EXIT, Programs},
     requests::RequestHook,
 };
 
@@ -36,23 +35,32 @@ pub struct ProgramCost {
 }
 
 impl Kernel {
-    /// Runs of programs that the kernel skipped because the program was running already, since loading. Where two are attached
-    /// at ends, those of the second: what the first one missed is of no concern.
+    /// Runs of programs that the kernel skipped because the program was running already, since loading: of those whose
+    /// records are lost with that.
     pub fn recursion_misses(&self) -> u64 {
-        let ebpf = match &self.programs {
-            Programs::Own(ebpf) => ebpf,
-            Programs::Adopted(adopted) => return adopted.recursion_misses(),
-        };
         // Those that see requests run where they can be preempted: what they miss then is nearly always no request.
-        misses(ebpf, |name| !(RequestHook::is_program(name) || self.sees_exits_again && name == exits::FIRST))
+        self.misses(|name| !RequestHook::is_program(name) && name != PROCESS_EXIT)
+    }
+
+    /// Ends that were skipped, of whomever. Those of targets are recorded all the same when their parents are told, unless
+    /// these do not want to know.
+    pub fn skipped_ends(&self) -> u64 {
+        self.misses(|name| name == PROCESS_EXIT)
     }
 
     /// Whether the kernel may have skipped a run of a program that sees requests, and a request with it.
     pub fn may_miss_requests(&self) -> bool {
-        match &self.programs {
-            Programs::Own(ebpf) => misses(ebpf, RequestHook::is_program) > 0,
-            Programs::Adopted(adopted) => adopted.recursion_misses() > 0,
-        }
+        self.misses(RequestHook::is_program) > 0
+    }
+
+    /// What the kernel says of the programs that are loaded and have such names.
+    fn misses(&self, wanted: impl Fn(&str) -> bool) -> u64 {
+        let ebpf = match &self.programs {
+            Programs::Own(ebpf) => ebpf,
+            Programs::Adopted(adopted) => return adopted.misses(wanted),
+        };
+        let programs = ebpf.programs().filter(|(name, _)| wanted(name));
+        programs.filter_map(|(_, program)| program.fd().ok()).map(recursion_misses).sum()
     }
 
     /// What each program cost that this agent loaded.
@@ -70,12 +78,6 @@ impl Kernel {
         };
         ebpf.programs().filter_map(loaded).collect()
     }
-}
-
-/// What the kernel says of the programs that are loaded and have such names.
-fn misses(ebpf: &Ebpf, wanted: impl Fn(&str) -> bool) -> u64 {
-    let programs = ebpf.programs().filter(|(name, _)| wanted(name));
-    programs.filter_map(|(_, program)| program.fd().ok()).map(recursion_misses).sum()
 }
 
 /// What the kernel says of one program, 0 where it says nothing.

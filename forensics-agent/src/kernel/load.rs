@@ -31,8 +31,11 @@ const NEEDED_BY_AYA: usize = 28 << 20;
 pub(super) const PROCESS_PROGRAMS: [(&str, &str); 3] = [
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
-    ("process_exit", "sched_process_exit"),
+    (PROCESS_EXIT, "sched_process_exit"),
 ];
+
+/// The program that sees ends.
+pub(super) const PROCESS_EXIT: &str = "process_exit";
 
 /// What is attached when targets are selected by their unit or cgroup.
 pub(super) const CGROUP_PROGRAMS: [(&str, &str); 3] = [
@@ -61,8 +64,6 @@ pub struct Kernel {
     pub(super) hook: Hook,
     /// The programs of cgroups are attached as well.
     pub(super) sees_cgroups: bool,
-    /// The second program at ends is attached as well.
-    pub(super) sees_exits_again: bool,
     /// The hook for requests that is attached.
     pub(super) requests: Option<RequestHook>,
     /// Since when they run, `CLOCK_BOOTTIME` nanoseconds.
@@ -134,7 +135,6 @@ impl Kernel {
             links: Vec::new(),
             hook,
             sees_cgroups: false,
-            sees_exits_again: false,
             requests: None,
             since_ns: clock::boot_ns(),
             load_times: Vec::new(),
@@ -155,7 +155,6 @@ impl Kernel {
                 kernel.attach_btf(hook.program(), "signal_generate", &btf?)?;
             }
         }
-        kernel.attach_to_exits_again();
         // Nobody needs that memory again.
         drop(huge_pages);
         memory::trim();

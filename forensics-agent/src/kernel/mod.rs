@@ -4,7 +4,6 @@ mod beside;
 pub mod btf;
 pub mod cgroup_map;
 pub mod costs;
-mod exits;
 mod hook;
 pub mod kallsyms;
 pub mod load;

@@ -28,8 +28,14 @@ const LATELY_NS: u64 = 10_000_000_000;
 /// What was lost since the programs run.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Runs of a program that the kernel skipped.
+    /// Runs of a program that the kernel skipped, and whose records are lost with that.
     skipped: u64,
+    /// Ends that the kernel skipped, of whomever.
+    skipped_ends: u64,
+    /// When that was last seen to have grown, `CLOCK_BOOTTIME` nanoseconds.
+    ends_skipped_ns: Option<u64>,
+    /// Targets whose end nothing told.
+    unseen_ends: u64,
     /// When that was last seen to have grown, `CLOCK_BOOTTIME` nanoseconds, and by how many.
     grown: Option<(u64, u64)>,
     /// Losses that were reported.
@@ -82,6 +88,16 @@ impl Losses {
         }
     }
 
+    /// The kernel has skipped so many ends by now; true while one that was skipped lately may show.
+    fn skipped_ends(&mut self, now_ns: u64, skipped: u64) -> bool {
+        if skipped > self.skipped_ends {
+            (self.skipped_ends, self.ends_skipped_ns) = (skipped, Some(now_ns));
+            // Whoever was skipped may not be through with its end yet.
+            self.expect_end(now_ns);
+        }
+        self.ends_skipped_ns.is_some_and(|at| now_ns.saturating_sub(at) <= LATELY_NS)
+    }
+
     /// How many were skipped lately.
     fn lately(&self, now_ns: u64) -> u64 {
         self.grown.filter(|(at, _)| now_ns.saturating_sub(*at) <= LATELY_NS).map_or(0, |(_, by)| by)
@@ -89,7 +105,7 @@ impl Losses {
 
     /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
     fn news(&mut self, in_ring: u64) -> Option<u64> {
-        let total = in_ring + self.skipped;
+        let total = in_ring + self.skipped + self.unseen_ends;
         let records = total.checked_sub(self.reported).filter(|records| *records > 0)?;
         self.reported = total;
         Some(records)
@@ -109,15 +125,17 @@ impl<W: Write> Session<W> {
         // Nobody is told to have survived who may be gone.
         let is_due = self.losses.is_due(now_ns)
             || self.assembler.next_deadline().is_some_and(|deadline| deadline <= now_ns);
+        let mut may_be_gone = false;
         if is_due || !progress.closed.is_empty() {
             self.losses.skipped(now_ns, self.kernel.recursion_misses());
+            may_be_gone = self.losses.skipped_ends(now_ns, self.kernel.skipped_ends());
         }
-        let Some(records) = self.losses.news(self.ring.lost()) else { return Ok(()) };
-        let total = self.losses.told();
-        self.note(Note::Lost(total));
-        self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped: self.losses.skipped })?;
+        let news = self.losses.news(self.ring.lost());
+        if news.is_none() && !may_be_gone {
+            return Ok(());
+        }
         let targets = self.targets.values().map(Process::key);
-        let gone: Vec<(ProcessKey, Remains)> =
+        let mut gone: Vec<(ProcessKey, Remains)> =
             targets.filter_map(|key| Some((key, self.remains(key)?))).collect();
         // Those that have ended just now have a record on its way.
         loop {
@@ -127,12 +145,16 @@ impl<W: Write> Session<W> {
                 break;
             }
         }
-        for (target, remains) in gone {
-            if self.targets.get(&target.pid).is_some_and(|held| held.key() == target) {
-                self.gone(target, remains, progress)?;
-            }
+        gone.retain(|(key, _)| self.targets.get(&key.pid).is_some_and(|held| held.key() == *key));
+        self.losses.unseen_ends += if may_be_gone { gone.len() as u64 } else { 0 };
+        let more = self.losses.news(self.ring.lost());
+        if let Some(records) = news.into_iter().chain(more).reduce(|one, other| one + other) {
+            let total = self.losses.told();
+            self.note(Note::Lost(total));
+            let skipped = self.losses.skipped + self.losses.unseen_ends;
+            self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped })?;
         }
-        Ok(())
+        gone.into_iter().try_for_each(|(target, remains)| self.gone(target, remains, progress))
     }
 
     /// What is left of a target that has ended.
@@ -201,6 +223,18 @@ mod tests {
         assert!(losses.is_due(FIRST_LOOK_NS));
         losses.expect_end(FIRST_LOOK_NS);
         assert_eq!(losses.deadline(), Some(2 * FIRST_LOOK_NS), "the next signal is looked after as soon");
+    }
+
+    #[test]
+    fn skipped_ends_are_looked_for_more_than_once() {
+        let mut losses = Losses::default();
+        assert!(!losses.skipped_ends(1_000, 0));
+        assert!(losses.skipped_ends(2_000, 5));
+        assert_eq!(losses.deadline(), Some(2_000 + FIRST_LOOK_NS));
+        assert!(losses.skipped_ends(2_000 + LATELY_NS, 5) && !losses.skipped_ends(2_001 + LATELY_NS, 5));
+        assert_eq!(losses.news(0), None, "whoever it was, a parent was told");
+        losses.unseen_ends += 1;
+        assert_eq!(losses.news(0), Some(1));
     }
 
     #[test]

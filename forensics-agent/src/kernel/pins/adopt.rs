@@ -13,7 +13,6 @@ use super::manifest::Shape;
 use super::{CONFIG, Fit, MAPS, Manifest, Pins, Wanted};
 use crate::kernel::{
     costs::recursion_misses,
-    exits,
     load::{CGROUP_PROGRAMS, Hook, Kernel, LoadError, Maps, PROCESS_PROGRAMS, Programs},
     requests::RequestHook,
     watch_pages::WatchPages,
@@ -24,7 +23,8 @@ pub struct Adopted {
     pub(in crate::kernel) config: Array<MapData, Config>,
     /// None once they were taken.
     pub(in crate::kernel) maps: Option<Maps>,
-    programs: Vec<Program>,
+    /// By their names in the object.
+    programs: Vec<(String, Program)>,
 }
 
 /// A program, for what the kernel counts of it.
@@ -37,9 +37,10 @@ impl AsFd for Program {
 }
 
 impl Adopted {
-    /// As [`Kernel::recursion_misses`].
-    pub(in crate::kernel) fn recursion_misses(&self) -> u64 {
-        self.programs.iter().map(recursion_misses).sum()
+    /// Runs that the kernel skipped of the programs with such names.
+    pub(in crate::kernel) fn misses(&self, wanted: impl Fn(&str) -> bool) -> u64 {
+        let programs = self.programs.iter().filter(|(name, _)| wanted(name));
+        programs.map(|(_, program)| recursion_misses(program)).sum()
     }
 }
 
@@ -116,15 +117,12 @@ impl Pins {
             lineage: self.typed("LINEAGE")?,
             counters: self.typed("COUNTERS")?,
         };
-        let sees_exits_again = self.link(exits::AGAIN).exists();
         let programs = std::fs::read_dir(&self.directory).map_err(|error| failed("the programs", &error))?;
         let programs = programs.flatten().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let program = name.strip_prefix("program_")?;
-            if RequestHook::is_program(program) || (sees_exits_again && program == exits::FIRST) {
-                return None;
-            }
-            object(&entry.path()).ok().map(Program)
+            let fd = object(&entry.path()).ok()?;
+            Some((program.to_owned(), Program(fd)))
         });
         let adopted = Adopted { config: self.typed(CONFIG)?, maps: Some(maps), programs: programs.collect() };
         let hook = manifest.hook().ok_or_else(|| failed("the hook", &"it is not known"))?;
@@ -134,7 +132,6 @@ impl Pins {
             load_times: Vec::new(),
             hook,
             sees_cgroups: true,
-            sees_exits_again,
             requests: manifest.requests(),
             since_ns: manifest.since_ns,
         })
