@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use harness::{Agent, Record, Victim, killer, test, unique, victim_program};
+use harness::{Agent, Record, Victim, killer, needs_python, needs_root, test, unique, victim_program};
 use libc::{SIGKILL, SIGUSR1};
 
 fn main() -> ExitCode {
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
         test("fifty_thousand_signals_before_the_kill", fifty_thousand_signals_before_the_kill),
         test("fifty_thousand_ignored_signals", fifty_thousand_ignored_signals),
         test("two_hundred_victims_at_once", two_hundred_victims_at_once),
+        test("crowd_whose_parent_does_not_care", crowd_whose_parent_does_not_care),
     ])
 }
 
@@ -86,5 +88,36 @@ fn two_hundred_victims_at_once() -> Result<()> {
     // From Linux 7.0 on the kernel skips programs in a crowd; all were told of all the same.
     let is_fault = |record: &&Record| record.is("loss") && record.at("total") != record.at("skipped");
     ensure!(!rest.iter().any(|record| is_fault(&record)), "records were lost: {rest:?}");
+    Ok(())
+}
+
+/// What a parent is told stands in for an end that the kernel skipped; this one is told nothing.
+fn crowd_whose_parent_does_not_care() -> Result<()> {
+    needs_root()?;
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/careless.py");
+    let parent = Victim::spawn(Command::new(needs_python()?).arg(program).args(["60", "sleep", "100"]))?;
+    let pids = parent.told()?;
+    let group = pids.first().context("no pids")?.to_string();
+    let arguments: Vec<String> = pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut agent = Agent::watch(&arguments)?;
+    let killer = killer(&["pgrp", &group, "9"])?;
+    let mut unseen = 0;
+    for &pid in &pids {
+        let incident = agent.incident_of(pid)?;
+        incident.expect("verdict.cause", "external-kill")?;
+        killer.expect(&incident, "verdict.culprit")?;
+        if incident.at("outcome.kind") == "unknown" {
+            unseen += 1;
+            let missing = incident.list("missing")?;
+            ensure!(missing.iter().any(|missing| missing["field"] == "outcome"), incident.fault("not told"));
+        } else {
+            incident.expect_killed(SIGKILL)?;
+        }
+    }
+    let rest = agent.stop()?;
+    let skipped = rest.iter().filter(|record| record.is("loss")).map(|record| record.number("skipped"));
+    let skipped = skipped.collect::<Result<Vec<u64>>>()?.into_iter().max().unwrap_or(0);
+    ensure!(skipped >= unseen, "{unseen} ends were not seen, and {skipped} records told as skipped");
     Ok(())
 }
