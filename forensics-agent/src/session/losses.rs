@@ -22,7 +22,7 @@ const FIRST_LOOK_NS: u64 = 250_000_000;
 /// The last look comes when so much has passed since the one before, nanoseconds: by then whoever survives has survived.
 const LAST_LOOK_NS: u64 = 160_000_000_000;
 
-/// What was skipped by this long before an end may have to do with it, nanoseconds.
+/// For so long whoever was skipped is looked for, nanoseconds.
 const LATELY_NS: u64 = 10_000_000_000;
 
 /// What was lost since the programs run.
@@ -36,8 +36,6 @@ pub(super) struct Losses {
     ends_skipped_ns: Option<u64>,
     /// Targets whose end nothing told.
     unseen_ends: u64,
-    /// When that was last seen to have grown, `CLOCK_BOOTTIME` nanoseconds, and by how many.
-    grown: Option<(u64, u64)>,
     /// Losses that were reported.
     reported: u64,
     look: Option<Look>,
@@ -80,14 +78,6 @@ impl Losses {
         true
     }
 
-    /// The kernel has skipped so many runs by now.
-    fn skipped(&mut self, now_ns: u64, skipped: u64) {
-        let by = skipped.saturating_sub(self.skipped);
-        if by > 0 {
-            (self.skipped, self.grown) = (skipped, Some((now_ns, by)));
-        }
-    }
-
     /// The kernel has skipped so many ends by now; true while one that was skipped lately may show.
     fn skipped_ends(&mut self, now_ns: u64, skipped: u64) -> bool {
         if skipped > self.skipped_ends {
@@ -96,11 +86,6 @@ impl Losses {
             self.expect_end(now_ns);
         }
         self.ends_skipped_ns.is_some_and(|at| now_ns.saturating_sub(at) <= LATELY_NS)
-    }
-
-    /// How many were skipped lately.
-    fn lately(&self, now_ns: u64) -> u64 {
-        self.grown.filter(|(at, _)| now_ns.saturating_sub(*at) <= LATELY_NS).map_or(0, |(_, by)| by)
     }
 
     /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
@@ -127,7 +112,7 @@ impl<W: Write> Session<W> {
             || self.assembler.next_deadline().is_some_and(|deadline| deadline <= now_ns);
         let mut may_be_gone = false;
         if is_due || !progress.closed.is_empty() {
-            self.losses.skipped(now_ns, self.kernel.recursion_misses());
+            self.losses.skipped = self.kernel.recursion_misses();
             may_be_gone = self.losses.skipped_ends(now_ns, self.kernel.skipped_ends());
         }
         let news = self.losses.news(self.ring.lost());
@@ -180,13 +165,6 @@ impl<W: Write> Session<W> {
         let boot_ns = clock::boot_ns();
         self.ended(target.pid, boot_ns, Input::Gone { target, boot_ns, wait_status }, progress)
     }
-
-    /// Records that the kernel may have skipped shortly before now, of whomever.
-    pub(super) fn skipped_lately(&mut self) -> u64 {
-        let now_ns = clock::boot_ns();
-        self.losses.skipped(now_ns, self.kernel.recursion_misses());
-        self.losses.lately(now_ns)
-    }
 }
 
 #[cfg(test)]
@@ -235,14 +213,5 @@ mod tests {
         assert_eq!(losses.news(0), None, "whoever it was, a parent was told");
         losses.unseen_ends += 1;
         assert_eq!(losses.news(0), Some(1));
-    }
-
-    #[test]
-    fn what_was_skipped_long_ago_is_of_no_concern() {
-        let mut losses = Losses::default();
-        losses.skipped(1_000, 3);
-        losses.skipped(2_000, 3);
-        assert_eq!((losses.lately(2_000), losses.lately(1_000 + LATELY_NS)), (3, 3));
-        assert_eq!(losses.lately(1_001 + LATELY_NS), 0);
     }
 }

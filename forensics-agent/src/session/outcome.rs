@@ -45,10 +45,6 @@ impl<W: Write> Session<W> {
                     let survived = closed.outcome.kind == OutcomeKind::Survived;
                     let Some(id) = self.closing(closed.target.key(), survived, closed_ns) else { continue };
                     let mut facts = Facts::new(&self.host, id, *closed);
-                    if decisive.is_none() {
-                        // Whoever sent the signal may be among them.
-                        facts.lost.records += self.skipped_lately();
-                    }
                     let is_meant = self.is_meant(&facts, standing);
                     if is_meant == Some(false) {
                         self.told(&facts.id, true);
