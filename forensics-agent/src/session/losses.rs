@@ -90,10 +90,13 @@ impl Losses {
 
     /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
     fn news(&mut self, in_ring: u64) -> Option<u64> {
-        let total = in_ring + self.skipped + self.unseen_ends;
-        let records = total.checked_sub(self.reported).filter(|records| *records > 0)?;
-        self.reported = total;
-        Some(records)
+        let records = self.untold(in_ring);
+        self.reported += records;
+        (records > 0).then_some(records)
+    }
+
+    fn untold(&self, in_ring: u64) -> u64 {
+        (in_ring + self.skipped + self.unseen_ends).saturating_sub(self.reported)
     }
 
     /// How many were told of.
@@ -115,8 +118,7 @@ impl<W: Write> Session<W> {
             self.losses.skipped = self.kernel.recursion_misses();
             may_be_gone = self.losses.skipped_ends(now_ns, self.kernel.skipped_ends());
         }
-        let news = self.losses.news(self.ring.lost());
-        if news.is_none() && !may_be_gone {
+        if self.losses.untold(self.ring.lost()) == 0 && !may_be_gone {
             return Ok(());
         }
         let targets = self.targets.values().map(Process::key);
@@ -131,9 +133,10 @@ impl<W: Write> Session<W> {
             }
         }
         gone.retain(|(key, _)| self.targets.get(&key.pid).is_some_and(|held| held.key() == *key));
-        self.losses.unseen_ends += if may_be_gone { gone.len() as u64 } else { 0 };
-        let more = self.losses.news(self.ring.lost());
-        if let Some(records) = news.into_iter().chain(more).reduce(|one, other| one + other) {
+        if may_be_gone {
+            self.losses.unseen_ends += gone.len() as u64;
+        }
+        if let Some(records) = self.losses.news(self.ring.lost()) {
             let total = self.losses.told();
             self.note(Note::Lost(total));
             let skipped = self.losses.skipped + self.losses.unseen_ends;
