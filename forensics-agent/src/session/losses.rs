@@ -34,6 +34,8 @@ pub(super) struct Losses {
     skipped_ends: u64,
     /// When that was last seen to have grown, `CLOCK_BOOTTIME` nanoseconds.
     ends_skipped_ns: Option<u64>,
+    /// When the last loss was told, `CLOCK_BOOTTIME` nanoseconds.
+    lost_ns: Option<u64>,
     /// Targets whose end nothing told.
     unseen_ends: u64,
     /// Losses that were reported.
@@ -78,14 +80,32 @@ impl Losses {
         true
     }
 
-    /// The kernel has skipped so many ends by now; true while one that was skipped lately may show.
-    fn skipped_ends(&mut self, now_ns: u64, skipped: u64) -> bool {
+    /// The kernel has skipped so many ends by now.
+    fn skipped_ends(&mut self, now_ns: u64, skipped: u64) {
         if skipped > self.skipped_ends {
             (self.skipped_ends, self.ends_skipped_ns) = (skipped, Some(now_ns));
-            // Whoever was skipped may not be through with its end yet.
+            // Whoever it was may not be through with its end yet.
             self.expect_end(now_ns);
         }
-        self.ends_skipped_ns.is_some_and(|at| now_ns.saturating_sub(at) <= LATELY_NS)
+    }
+
+    /// So many records were lost in the ring by now; true when there is something to tell, which may have been an end.
+    fn lost(&mut self, now_ns: u64, in_ring: u64) -> bool {
+        let is_news = self.untold(in_ring) > 0;
+        if is_news {
+            self.lost_ns = Some(now_ns);
+            self.expect_end(now_ns);
+        }
+        is_news
+    }
+
+    /// True while a target may show to be gone whose end was lost.
+    fn may_miss_ends(&self, now_ns: u64) -> bool {
+        Self::is_recent(self.ends_skipped_ns, now_ns) || Self::is_recent(self.lost_ns, now_ns)
+    }
+
+    fn is_recent(moment_ns: Option<u64>, now_ns: u64) -> bool {
+        moment_ns.is_some_and(|at| now_ns.saturating_sub(at) <= LATELY_NS)
     }
 
     /// How many there are to tell of, when `in_ring` records were lost on the way: what was told once is not told again.
@@ -113,17 +133,18 @@ impl<W: Write> Session<W> {
         // Nobody is told to have survived who may be gone.
         let is_due = self.losses.is_due(now_ns)
             || self.assembler.next_deadline().is_some_and(|deadline| deadline <= now_ns);
-        let mut may_be_gone = false;
-        if is_due || !progress.closed.is_empty() {
+        let looks = is_due || !progress.closed.is_empty();
+        if looks {
             self.losses.skipped = self.kernel.recursion_misses();
-            may_be_gone = self.losses.skipped_ends(now_ns, self.kernel.skipped_ends());
+            self.losses.skipped_ends(now_ns, self.kernel.skipped_ends());
         }
-        if self.losses.untold(self.ring.lost()) == 0 && !may_be_gone {
+        let is_news = self.losses.lost(now_ns, self.ring.lost());
+        if !(is_news || looks && self.losses.may_miss_ends(now_ns)) {
             return Ok(());
         }
         let targets = self.targets.values().map(Process::key);
         let mut gone: Vec<(ProcessKey, Remains)> =
-            targets.filter_map(|key| Some((key, self.remains(key)?))).collect();
+            targets.filter_map(|key| Some((key, proc::remains(key)?))).collect();
         // Those that have ended just now have a record on its way.
         loop {
             let batch = self.ring.take();
@@ -133,7 +154,7 @@ impl<W: Write> Session<W> {
             }
         }
         gone.retain(|(key, _)| self.targets.get(&key.pid).is_some_and(|held| held.key() == *key));
-        if may_be_gone {
+        if Losses::is_recent(self.losses.ends_skipped_ns, now_ns) {
             self.losses.unseen_ends += gone.len() as u64;
         }
         if let Some(records) = self.losses.news(self.ring.lost()) {
@@ -143,13 +164,6 @@ impl<W: Write> Session<W> {
             self.reporter.loss(&Loss { ts: clock::unix_s(), records, total, skipped })?;
         }
         gone.into_iter().try_for_each(|(target, remains)| self.gone(target, remains, progress))
-    }
-
-    /// What is left of a target that has ended.
-    fn remains(&self, target: ProcessKey) -> Option<Remains> {
-        // Whoever the kernel has let go of is at its end, though there may be more of it yet.
-        let is_let_go = || !self.settings.selectors.all && !self.watched.contains(target.pid);
-        proc::remains(target).or_else(|| is_let_go().then_some(Remains::Nothing))
     }
 
     /// A target has ended, and there is no record of it.
@@ -209,10 +223,12 @@ mod tests {
     #[test]
     fn skipped_ends_are_looked_for_more_than_once() {
         let mut losses = Losses::default();
-        assert!(!losses.skipped_ends(1_000, 0));
-        assert!(losses.skipped_ends(2_000, 5));
+        losses.skipped_ends(1_000, 0);
+        assert!(!losses.may_miss_ends(1_000));
+        losses.skipped_ends(2_000, 5);
+        losses.skipped_ends(3_000, 5);
         assert_eq!(losses.deadline(), Some(2_000 + FIRST_LOOK_NS));
-        assert!(losses.skipped_ends(2_000 + LATELY_NS, 5) && !losses.skipped_ends(2_001 + LATELY_NS, 5));
+        assert!(losses.may_miss_ends(2_000 + LATELY_NS) && !losses.may_miss_ends(2_001 + LATELY_NS));
         assert_eq!(losses.news(0), None, "whoever it was, a parent was told");
         losses.unseen_ends += 1;
         assert_eq!(losses.news(0), Some(1));
