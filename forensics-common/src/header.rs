@@ -72,7 +72,7 @@ pub enum Stream {
     /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_attach_task`
     Cgroup = 5,
     /// `signal_generate`, for ends that the program at `sched_process_exit` was skipped for.
-    ExitAgain = 6,
+    StandIn = 6,
 }
 
 impl Stream {

@@ -27,7 +27,7 @@ use forensics_common::{ExitCaller, ExitRecord, Kind, MAX_EXIT_FRAMES, SIGNAL_GRO
 use crate::{
     emit,
     globals::{config, exit_group, offset},
-    maps::{EXIT_AGAIN_SCRATCH, EXIT_CALLERS, EXIT_SCRATCH},
+    maps::{EXIT_CALLERS, EXIT_SCRATCH, STAND_IN_SCRATCH},
     read::{Unreadable, bytes, field, pointer},
     registers, targets, task,
 };
@@ -76,7 +76,7 @@ pub(crate) fn stand_in(ctx: *mut c_void) {
     if field::<u32>(signal, offset!(signal_live)).is_ok_and(|live| live == 0) {
         // Its arguments are of no interest here.
         let ctx = RawTracePointContext::new(ctx);
-        tell(&ctx, task, tgid, signal, watched, Stream::ExitAgain, &EXIT_AGAIN_SCRATCH);
+        tell(&ctx, task, tgid, signal, watched, Stream::StandIn, &STAND_IN_SCRATCH);
     }
 }
 

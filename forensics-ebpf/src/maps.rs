@@ -76,7 +76,7 @@ pub(crate) static EXIT_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_
 
 /// See [`SIGNAL_SCRATCH`]. What stands in for the program may run while it is preempted.
 #[map]
-pub(crate) static EXIT_AGAIN_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static STAND_IN_SCRATCH: PerCpuArray<ExitRecord> = PerCpuArray::with_max_entries(1, 0);
 
 /// See [`SIGNAL_SCRATCH`].
 #[map]

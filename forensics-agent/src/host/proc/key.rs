@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_left() {
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a child");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a child");
         let born = read_key(child.id()).expect("a process");
         assert_eq!(remains(born), None, "it is alive");
         let another = ProcessKey { start_boot_ns: born.start_boot_ns - TEN_S, ..born };
