@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use harness::{Agent, Record, Victim, killer, needs_python, needs_root, test, unique, victim_program};
-use libc::{SIGKILL, SIGUSR1};
+use libc::{SIGKILL, SIGTERM, SIGUSR1};
 
 fn main() -> ExitCode {
     harness::main(vec![
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         test("fifty_thousand_ignored_signals", fifty_thousand_ignored_signals),
         test("two_hundred_victims_at_once", two_hundred_victims_at_once),
         test("crowd_whose_parent_does_not_care", crowd_whose_parent_does_not_care),
+        test("signals_at_those_who_are_ending", signals_at_those_who_are_ending),
     ])
 }
 
@@ -94,13 +95,10 @@ fn two_hundred_victims_at_once() -> Result<()> {
 /// What a parent is told stands in for an end that the kernel skipped; this one is told nothing.
 fn crowd_whose_parent_does_not_care() -> Result<()> {
     needs_root()?;
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/careless.py");
-    let parent = Victim::spawn(Command::new(needs_python()?).arg(program).args(["60", "sleep", "100"]))?;
+    let parent = parent("careless.py", &["60", "sleep", "100"])?;
     let pids = parent.told()?;
     let group = pids.first().context("no pids")?.to_string();
-    let arguments: Vec<String> = pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut agent = Agent::watch(&arguments)?;
+    let mut agent = watch_each(&pids)?;
     let killer = killer(&["pgrp", &group, "9"])?;
     let mut unseen = 0;
     for &pid in &pids {
@@ -120,4 +118,28 @@ fn crowd_whose_parent_does_not_care() -> Result<()> {
     let skipped = skipped.collect::<Result<Vec<u64>>>()?.into_iter().max().unwrap_or(0);
     ensure!(skipped >= unseen, "{unseen} ends were not seen, and {skipped} records told as skipped");
     Ok(())
+}
+
+/// The record of a signal is made while its target ends on another CPU. Whichever comes first, nothing is lost with that.
+fn signals_at_those_who_are_ending() -> Result<()> {
+    needs_root()?;
+    let mut sender = parent("relentless.py", &["100"])?;
+    let pids = sender.told()?;
+    let mut agent = watch_each(&pids)?;
+    for &pid in &pids {
+        sender.go()?;
+        agent.incident_of(pid)?.expect_killed(SIGTERM)?;
+    }
+    agent.stop().map(drop)
+}
+
+/// Starts a program that has children, and tells their pids.
+fn parent(program: &str, arguments: &[&str]) -> Result<Victim> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(program);
+    Victim::spawn(Command::new(needs_python()?).arg(program).args(arguments))
+}
+
+fn watch_each(pids: &[u32]) -> Result<Agent> {
+    let arguments: Vec<String> = pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]).collect();
+    Agent::watch(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }

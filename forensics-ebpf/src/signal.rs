@@ -123,9 +123,6 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
             None => return,
         },
     };
-    // SAFETY: a value of a preallocated map; at worst a reused one is counted up.
-    unsafe { atomic::add(&raw mut (*watched).signals, 1) };
-
     let code = code_of(generated.info);
     // Nobody can send another process a positive code (do_rt_sigqueueinfo, kernel/signal.c): it is the
     // kernel's own, and who was running has no part in it.
@@ -154,6 +151,7 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
             value.last_ns = value.reported_ns + since;
             // SAFETY: as above.
             unsafe { atomic::add(&raw mut value.folded, 1) };
+            account(watched);
             return;
         }
     }
@@ -188,6 +186,18 @@ fn observe(ctx: &impl EbpfContext, generated: &Generated, target_tgid: impl Fn()
             + ((*record).cmdline_len & (2 * MAX_CMDLINE as u32 - 1)).min(MAX_CMDLINE as u32);
         emit::send(ctx, record.cast(), len);
     }
+    // That took its time: it may be gone, and its entry another's.
+    if let Some(target) = targets::find(tgid) {
+        account(target);
+    }
+}
+
+/// Counts a signal at a target, for the record of its end to say how many there were. Not before the signal's own record is
+/// made: the target may be ending on another CPU, and a signal whose record comes after that end would count as lost.
+#[inline(always)]
+fn account(target: *mut Target) {
+    // SAFETY: a value of a preallocated map; at worst a reused one is counted up.
+    unsafe { atomic::add(&raw mut (*target).signals, 1) };
 }
 
 /// Makes the first signal at a process its beginning as a target of `--all`, so that its end is recorded too.
