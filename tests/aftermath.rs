@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use forensics_agent::store::Store;
+use forensics_agent::store::{Filter, State, Store, Summary};
 use harness::{
     Agent, Finished, PATIENCE, Record, Victim, WorkDir, killer, needs_python, needs_root, output, test,
 };
@@ -39,6 +39,11 @@ impl Scene {
     fn agent(&self, targets: &[&str]) -> Result<Agent> {
         let store = self.store.display().to_string();
         Agent::watch(&[targets, &["--store", &store]].concat())
+    }
+
+    /// What is in the store.
+    fn stored(&self) -> Result<Vec<Summary>> {
+        Ok(Store::read(&self.store)?.list(&Filter::default(), 10)?)
     }
 
     /// An agent that has noted exactly these targets.
@@ -123,7 +128,7 @@ fn an_end_that_no_agent_saw() -> Result<()> {
     incident.expect("verdict.confidence", "possible")?;
     incident.expect("verdict.culprit", Value::Null)?;
     incident.expect("aftermath.agent_pid", earlier)?;
-    let stored = Store::read(&scene.store)?.list(&forensics_agent::store::Filter::default(), 10)?;
+    let stored = scene.stored()?;
     ensure!(stored.len() == 1 && stored.iter().all(|row| row.cause == "agent-gap"), "{stored:?}");
     ensure!(scene.left(&[])?.is_empty(), "it is told twice");
     kill(&mut survivor)
@@ -149,7 +154,8 @@ fn what_was_told_is_not_told_again() -> Result<()> {
     kill(&mut victim)?;
     agent.incident_of(victim.pid())?;
     let deadline = Instant::now() + PATIENCE;
-    while Store::read(&scene.store)?.list(&forensics_agent::store::Filter::default(), 10)?.is_empty() {
+    // Since the signal it is stored as open.
+    while !scene.stored()?.iter().any(|row| row.state == State::Closed) {
         ensure!(Instant::now() < deadline, "it is not stored");
     }
     let earlier = crash(agent)?;
