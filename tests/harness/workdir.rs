@@ -1,5 +1,6 @@
 //! Directories for one test.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,10 +18,18 @@ impl WorkDir {
     /// As `mkdir(2)`.
     pub fn new() -> Result<Self> {
         use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("forensics-tests-{}", unique()));
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
-        Ok(Self(path))
+        loop {
+            let path = std::env::temp_dir().join(format!("forensics-tests-{}", unique()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => {
+                    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+                    return Ok(Self(path));
+                }
+                // A test that was killed left it, and had the same pid.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
+            }
+        }
     }
 
     /// A path in it.
