@@ -10,7 +10,7 @@ use forensics_incident::{
 };
 
 use super::persist::Identity;
-use super::{Progress, Session, containers, faults, processes};
+use super::{Progress, Session, containers, faults, members::Standing, processes};
 use crate::host::{container, proc};
 use crate::kernel::records::{CommandLine, ExecEvent, ExitEvent, Record, SignalEvent};
 
@@ -87,7 +87,19 @@ impl<W: Write> Session<W> {
             return self.push(Input::Exit(record), progress);
         }
         self.learn_ns_pid(&event.task, progress)?;
+        self.look_for_daemon(&event.task);
         self.ended(pid, event.boot_ns, Input::Exit(record), progress)
+    }
+
+    /// A member that ends may have gone into the background: then its parent is not the one that made it.
+    fn look_for_daemon(&mut self, ending: &TaskInfo) {
+        let key = ProcessKey { pid: ending.tgid, start_boot_ns: ending.start_boot_ns };
+        if self.members.get(key) != Some(Standing::Worker) || self.targets.contains_key(&ending.ppid) {
+            return;
+        }
+        if self.enricher.processes.by_pid(ending.ppid).is_some_and(|parent| parent.is_service_manager()) {
+            self.members.is_left(key.pid);
+        }
     }
 
     /// The end of a target: what is known of it is forgotten once its incident has it.

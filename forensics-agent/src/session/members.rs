@@ -26,6 +26,8 @@ pub(super) enum Standing {
     Top,
     /// A member made it.
     Worker,
+    /// A member made it and has left it to their manager: a daemon, which may be the main process.
+    Daemon,
 }
 
 /// The members of all selected units and cgroups.
@@ -63,6 +65,13 @@ impl Members {
         member.is(key).then_some(*standing)
     }
 
+    /// A worker ends, and its parent is its manager by now.
+    pub(super) fn is_left(&mut self, pid: u32) {
+        if let Some((_, standing)) = self.standing.get_mut(&pid) {
+            *standing = Standing::Daemon;
+        }
+    }
+
     /// A process was a member when an earlier agent saw it.
     pub(super) fn restore(&mut self, process: &Process, standing: Standing) {
         self.standing.insert(process.pid, (process.key(), standing));
@@ -84,7 +93,7 @@ pub(super) fn concerns(closed: &Closed, standing: Option<Standing>, places: &Pla
     let by_itself = closed.outcome.kind == OutcomeKind::Exited && closed.decisive.is_none();
     let is_named = || closed.target.cgroup.as_deref().is_none_or(|path| places.are_named(path));
     match standing {
-        Some(Standing::Worker) => !by_itself,
+        Some(Standing::Worker | Standing::Daemon) => !by_itself,
         Some(Standing::Top) => !by_itself || closed.outcome.exit_code != Some(0) || is_named(),
         None => true,
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use forensics_incident::{
-    assembly::{Input, Output},
+    assembly::{Closed, Input, Output},
     model::{Facts, Incident, OutcomeKind, Process, ProcessKey},
     verdict,
 };
@@ -38,14 +38,19 @@ impl<W: Write> Session<W> {
                 }
                 Output::Closed(closed) => {
                     let standing = self.standing_of(&closed.target);
-                    if !members::concerns(&closed, standing, &self.members.places) {
+                    let concerns = members::concerns(&closed, standing, &self.members.places);
+                    if !concerns && !self.may_have_led(&closed, standing) {
                         continue;
                     }
                     let decisive = closed.decisive;
                     let survived = closed.outcome.kind == OutcomeKind::Survived;
                     let Some(id) = self.closing(closed.target.key(), survived, closed_ns) else { continue };
                     let mut facts = Facts::new(&self.host, id, *closed);
-                    let is_meant = self.is_meant(&facts, standing);
+                    let is_meant = if concerns {
+                        self.is_meant(&facts, standing)
+                    } else {
+                        self.managers.is_meant(&facts, false)
+                    };
                     if is_meant == Some(false) {
                         self.told(&facts.id, true);
                         continue;
@@ -81,6 +86,13 @@ impl<W: Write> Session<W> {
     fn standing_of(&self, target: &Process) -> Option<Standing> {
         let standing = self.members.get(target.key())?;
         if self.managers.is_main(target) { Some(Standing::Top) } else { Some(standing) }
+    }
+
+    /// True for the end of a daemon which would be told if its manager said that it was the main process, and it may say so yet.
+    fn may_have_led(&self, closed: &Closed, standing: Option<Standing>) -> bool {
+        standing == Some(Standing::Daemon)
+            && self.managers.is_undecided(&closed.target)
+            && members::concerns(closed, Some(Standing::Top), &self.members.places)
     }
 
     /// Whether the end of a member is to be told; none while that is not known. Where the manager does not say which process is

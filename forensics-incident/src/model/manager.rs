@@ -64,6 +64,9 @@ pub struct UnitState {
     /// `MainPID` as the manager counts; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub main_pid: Option<u32>,
+    /// `ExecMainPID`: the last main process, whether it has ended or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_main_pid: Option<u32>,
     /// `ExecMainCode`, a `CLD_*` of `waitid(2)`: 1 exited, 2 killed, 3 dumped core; 0 for not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec_main_code: Option<u32>,

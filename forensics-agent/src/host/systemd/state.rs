@@ -7,13 +7,14 @@ use super::properties::Properties;
 use super::unit::UnitPath;
 
 /// Names of the properties asked for.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "LoadState",
     "ActiveState",
     "SubState",
     "Result",
     "InvocationID",
     "MainPID",
+    "ExecMainPID",
     "ExecMainCode",
     "ExecMainStatus",
     "NRestarts",
@@ -69,6 +70,7 @@ fn of(said: &Properties) -> UnitState {
         result: text("Result"),
         invocation_id: text("InvocationID").filter(|id| id.bytes().any(|digit| digit != b'0')),
         main_pid: said.number("MainPID"),
+        exec_main_pid: said.number("ExecMainPID").filter(|&pid| pid != 0),
         exec_main_code: said.number("ExecMainCode"),
         exec_main_status: said.number("ExecMainStatus"),
         n_restarts: said.number("NRestarts"),
@@ -99,7 +101,7 @@ mod tests {
 
     /// As `systemctl show` of systemd 252 writes it.
     const SHOWN: &str = "RestartUSec=100ms\nRuntimeMaxUSec=infinity\nWatchdogUSec=0\nResult=timeout\nNRestarts=0\n\
-        OOMPolicy=stop\nExecMainCode=2\nExecMainStatus=9\nSendSIGKILL=yes\nRequires=system.slice sysinit.target\n\
+        OOMPolicy=stop\nExecMainCode=2\nExecMainPID=812\nExecMainStatus=9\nSendSIGKILL=yes\nRequires=system.slice sysinit.target\n\
         PartOf=\nActiveState=failed\nSubState=failed\nJob=\nTimeoutStopUSec=1s\nRefuseManualStop=no\n\
         InvocationID=4ded4a5032b24e45a8bff10ab287955d\nMainPID=0\nEnvironment=SECRET=1";
 
@@ -112,6 +114,7 @@ mod tests {
             result: Some("timeout".to_owned()),
             invocation_id: Some("4ded4a5032b24e45a8bff10ab287955d".to_owned()),
             main_pid: Some(0),
+            exec_main_pid: Some(812),
             exec_main_code: Some(2),
             exec_main_status: Some(9),
             n_restarts: Some(0),

@@ -1,7 +1,7 @@
 //! A run of a unit, as it was when a target in it came.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use forensics_incident::model::{Process, UnitState};
 
@@ -23,8 +23,8 @@ pub(super) struct Came {
     /// The main process by the last answer, 0 while there is none: a daemon that goes into the background becomes it once its
     /// starter has ended, and a service may hand over to another one (`MAINPID=` in sd_notify(3)).
     main_pid: AtomicU32,
-    /// It will not be asked again.
-    is_asked: AtomicBool,
+    /// Questions that its manager has not answered.
+    questions: AtomicU32,
 }
 
 impl Came {
@@ -71,20 +71,28 @@ impl Came {
 
     /// The manager's answer; of all but the main process, the first one counts.
     pub(super) fn tell(&self, state: UnitState) {
-        if let Some(main) = state.main_pid.filter(|&main| main != 0) {
+        // Of a unit that starts, the last main process is that of an earlier run.
+        let last = state.exec_main_pid.filter(|_| state.active_state.as_deref() != Some("activating"));
+        if let Some(main) = state.main_pid.filter(|&main| main != 0).or(last) {
             self.main_pid.store(main, Ordering::Relaxed);
         }
         let _ = self.said.set(state);
     }
 
-    /// The manager has answered, or never will.
-    pub(super) fn tell_no_more(&self) {
-        self.is_asked.store(true, Ordering::Relaxed);
+    /// The manager is asked.
+    pub(super) fn begin_question(&self) {
+        self.questions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// True as long as the manager may still say which process is the main one.
-    pub(super) fn is_open(&self) -> bool {
-        self.said.get().is_none() && !self.is_asked.load(Ordering::Relaxed)
+    /// The manager has answered, or never will.
+    pub(super) fn end_question(&self) {
+        self.questions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// True as long as the manager may still say that a process is the main one.
+    pub(super) fn is_undecided(&self, process: &Process) -> bool {
+        let is_known = self.main_pid.load(Ordering::Relaxed) != 0 && self.state().is_some();
+        !is_known && self.questions.load(Ordering::Relaxed) > 0 && self.is_main(process) != Some(true)
     }
 
     /// Whether a process of this unit is the main one; none when the manager has not said.
@@ -186,6 +194,26 @@ mod tests {
         );
         came.tell(told(0));
         assert_eq!(came.is_main(&daemon), Some(true), "it has just ended");
+    }
+
+    #[test]
+    fn a_daemon_that_was_asked_about_after_its_end() {
+        let daemon = Process { pid: 901, ns_pid: Some(10), ..Process::default() };
+        let told = |state: &str| UnitState {
+            active_state: Some(state.to_owned()),
+            main_pid: Some(0),
+            exec_main_pid: Some(10),
+            ..UnitState::default()
+        };
+        let came = came(None, 0, &"a".repeat(32));
+        assert!(!came.is_undecided(&daemon), "nobody asks");
+        came.begin_question();
+        came.tell(told("activating"));
+        assert!(came.is_undecided(&daemon), "a daemon of an earlier run had this pid");
+        came.tell(told("failed"));
+        assert_eq!((came.is_undecided(&daemon), came.is_main(&daemon)), (false, Some(true)));
+        assert!(!came.is_undecided(&Process { pid: 902, ..Process::default() }), "it is another one");
+        came.end_question();
     }
 
     #[test]

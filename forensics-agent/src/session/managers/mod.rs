@@ -94,11 +94,16 @@ impl Managers {
         self.targets.get(&target.pid).and_then(|came| came.is_main(target)) == Some(true)
     }
 
+    /// True as long as the manager may still say that a target is the main process of its unit.
+    pub(super) fn is_undecided(&self, target: &Process) -> bool {
+        self.targets.get(&target.pid).is_some_and(|came| came.is_undecided(target))
+    }
+
     /// Whether the end of a member is to be told, when only main processes are meant; none while its manager may still say which
     /// that is, which [`Self::is_pending`] waits for. Where it never says, `otherwise` holds.
     pub(super) fn is_meant(&mut self, facts: &Facts, otherwise: bool) -> Option<bool> {
         let Some(came) = self.targets.get(&facts.target.pid).cloned() else { return Some(otherwise) };
-        if came.is_open() {
+        if came.is_undecided(&facts.target) {
             self.deciding.insert(facts.id.clone(), (came, otherwise));
             return None;
         }
@@ -112,6 +117,7 @@ impl Managers {
             decided.is_none_or(|(came, otherwise)| came.is_main(&facts.target).unwrap_or(otherwise));
         if !is_meant {
             self.told.remove(&facts.id);
+            self.said.remove(&facts.id);
         }
         is_meant
     }
@@ -132,11 +138,7 @@ impl Managers {
         let came = Arc::new(Came::new(target, &place, invocation_id));
         self.units.insert(path.to_owned(), Arc::clone(&came));
         self.targets.insert(target.pid, Arc::clone(&came));
-        self.tasks.spawn(async move {
-            tell(&place, std::slice::from_ref(&came)).await;
-            came.tell_no_more();
-            Answer::Came
-        });
+        self.look(place, vec![came]);
     }
 
     /// A target has executed a program, with this `INVOCATION_ID`.
@@ -163,8 +165,15 @@ impl Managers {
         if left.is_empty() || self.tasks.len() >= MAX_QUESTIONS {
             return;
         }
+        self.look(service, left);
+    }
+
+    /// Looks at a unit, for runs of it to learn.
+    fn look(&mut self, place: UnitPath, runs: Vec<Arc<Came>>) {
+        runs.iter().for_each(|came| came.begin_question());
         self.tasks.spawn(async move {
-            tell(&service, &left).await;
+            tell(&place, &runs).await;
+            runs.iter().for_each(|came| came.end_question());
             Answer::Came
         });
     }
@@ -172,7 +181,9 @@ impl Managers {
     /// Asks about an end, when the manager must speak before it can be told.
     pub(super) fn ask(&mut self, facts: &mut Facts) {
         let Some((_, place)) = place_of(&facts.target) else { return };
-        let need = need(facts, &place, self.follows, self.is_main(&facts.target));
+        // What is not decided yet must be known if it is to be told.
+        let may_lead = self.is_main(&facts.target) || self.deciding.contains_key(&facts.id);
+        let need = need(facts, &place, self.follows, may_lead);
         if need == Need::Nothing {
             return;
         }
@@ -199,7 +210,7 @@ impl Managers {
     /// True while an incident waits for its manager, for some 2 s at most.
     pub(super) fn is_pending(&self, facts: &Facts) -> bool {
         self.pending.contains(&facts.id)
-            || self.deciding.get(&facts.id).is_some_and(|(came, _)| came.is_open())
+            || self.deciding.get(&facts.id).is_some_and(|(came, _)| came.is_undecided(&facts.target))
     }
 
     /// Waits for an answer.
