@@ -91,8 +91,10 @@ impl Came {
 
     /// True as long as the manager may still say that a process is the main one.
     pub(super) fn is_undecided(&self, process: &Process) -> bool {
-        let is_known = self.main_pid.load(Ordering::Relaxed) != 0 && self.state().is_some();
-        !is_known && self.questions.load(Ordering::Relaxed) > 0 && self.is_main(process) != Some(true)
+        // What the manager itself started is the main process from the beginning, or never.
+        let is_settled = self.main_pid.load(Ordering::Relaxed) != 0 || self.pids.contains(&process.pid);
+        let is_known = is_settled && self.said.get().is_some();
+        !is_known && self.questions.load(Ordering::Relaxed) > 0
     }
 
     /// Whether a process of this unit is the main one; none when the manager has not said.
@@ -210,6 +212,7 @@ mod tests {
         came.begin_question();
         came.tell(told("activating"));
         assert!(came.is_undecided(&daemon), "a daemon of an earlier run had this pid");
+        assert!(!came.is_undecided(&Process { pid: 900, ..Process::default() }), "it is the starter");
         came.tell(told("failed"));
         assert_eq!((came.is_undecided(&daemon), came.is_main(&daemon)), (false, Some(true)));
         assert!(!came.is_undecided(&Process { pid: 902, ..Process::default() }), "it is another one");

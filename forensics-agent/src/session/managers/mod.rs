@@ -207,7 +207,7 @@ impl Managers {
         self.targets.get(&pid).map(Arc::clone).unwrap_or_default()
     }
 
-    /// True while an incident waits for its manager, for some 2 s at most.
+    /// True while an incident waits for its manager: for some 2 s at most, or as long as that starts a unit and is asked.
     pub(super) fn is_pending(&self, facts: &Facts) -> bool {
         self.pending.contains(&facts.id)
             || self.deciding.get(&facts.id).is_some_and(|(came, _)| came.is_undecided(&facts.target))
