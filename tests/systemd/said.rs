@@ -98,7 +98,8 @@ pub(crate) fn unit_that_is_started_again() -> Result<()> {
 }
 
 pub(crate) fn unit_that_was_started_too_often() -> Result<()> {
-    // The manager forgets the count when it reads its files anew, as other tests make it do at any time.
+    // The manager forgets the count when it reads its files anew, as other tests make it do at any time, and one that is too
+    // busy does not tell.
     for attempt in 0.. {
         let name = format!("s-often-{attempt}");
         let script = when_told(&name, "exit 5");
@@ -110,7 +111,7 @@ pub(crate) fn unit_that_was_started_too_often() -> Result<()> {
         let first = scene.record()?;
         let last = scene.settled(first)?;
         scene.agent.stop()?;
-        if attempt < 5 && *last.at("unit_result.restarted") == Value::Bool(true) {
+        if attempt < 5 && *last.at("unit_result.restarted") != Value::Bool(false) {
             continue;
         }
         last.expect("unit_result.restarted", false)?;
