@@ -1,6 +1,7 @@
 //! Units and cgroups as targets, on a real systemd.
 
 mod cgroups;
+mod daemons;
 mod lifetimes;
 mod members;
 
@@ -13,9 +14,9 @@ fn main() -> ExitCode {
         test("a_unit_as_a_whole", members::a_unit_as_a_whole),
         test("a_unit_stopped_in_two_steps", members::a_unit_stopped_in_two_steps),
         test("a_unit_by_its_main_process", members::a_unit_by_its_main_process),
-        test("a_daemon_by_its_main_process", members::a_daemon_by_its_main_process),
-        test("a_daemon_that_fails", members::a_daemon_that_fails),
-        test("a_daemon_that_failed_before", members::a_daemon_that_failed_before),
+        test("a_daemon_by_its_main_process", daemons::a_daemon_by_its_main_process),
+        test("a_daemon_that_fails", daemons::a_daemon_that_fails),
+        test("a_daemon_that_failed_before", daemons::a_daemon_that_failed_before),
         test("a_unit_killed_by_its_cgroup", members::a_unit_killed_by_its_cgroup),
         test("moved_in_and_out_by_hand", members::moved_in_and_out_by_hand),
         test("workers_that_have_done_their_work", members::workers_that_have_done_their_work),

@@ -98,7 +98,7 @@ impl<W: Write> Session<W> {
             return;
         }
         if self.enricher.processes.by_pid(ending.ppid).is_some_and(|parent| parent.is_service_manager()) {
-            self.members.is_left(key.pid);
+            self.members.leave_to_manager(key.pid);
         }
     }
 

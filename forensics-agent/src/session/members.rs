@@ -66,7 +66,7 @@ impl Members {
     }
 
     /// A worker ends, and its parent is its manager by now.
-    pub(super) fn is_left(&mut self, pid: u32) {
+    pub(super) fn leave_to_manager(&mut self, pid: u32) {
         if let Some((_, standing)) = self.standing.get_mut(&pid) {
             *standing = Standing::Daemon;
         }

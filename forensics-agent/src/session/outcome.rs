@@ -46,11 +46,7 @@ impl<W: Write> Session<W> {
                     let survived = closed.outcome.kind == OutcomeKind::Survived;
                     let Some(id) = self.closing(closed.target.key(), survived, closed_ns) else { continue };
                     let mut facts = Facts::new(&self.host, id, *closed);
-                    let is_meant = if concerns {
-                        self.is_meant(&facts, standing)
-                    } else {
-                        self.managers.is_meant(&facts, false)
-                    };
+                    let is_meant = self.is_meant(&facts, standing, concerns);
                     if is_meant == Some(false) {
                         self.told(&facts.id, true);
                         continue;
@@ -97,8 +93,8 @@ impl<W: Write> Session<W> {
 
     /// Whether the end of a member is to be told; none while that is not known. Where the manager does not say which process is
     /// the main one, whom a member made is not taken for it.
-    fn is_meant(&mut self, facts: &Facts, standing: Option<Standing>) -> Option<bool> {
-        match standing.filter(|_| self.settings.selectors.main_only) {
+    fn is_meant(&mut self, facts: &Facts, standing: Option<Standing>, concerns: bool) -> Option<bool> {
+        match standing.filter(|_| self.settings.selectors.main_only || !concerns) {
             Some(standing) => self.managers.is_meant(facts, standing == Standing::Top),
             None => Some(true),
         }
